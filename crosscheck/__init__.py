@@ -1,0 +1,31 @@
+"""crosscheck: hand-written gradients on trial, with verdicts that are proofs.
+
+The public names are loaded when they are first used, so that importing the
+package, or asking the command for its help, costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "check": "crosscheck.checking",
+    "Report": "crosscheck.checking",
+    "Architecture": "crosscheck.values",
+    "Case": "crosscheck.values",
+    "Gradients": "crosscheck.values",
+    "Engine": "crosscheck.engines.interface",
+}
+
+__all__ = ["Architecture", "Case", "Engine", "Gradients", "Report", "__version__", "check"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crosscheck' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,31 @@
+"""What an engine is: a name, what it supports, and the gradient of a case."""
+
+from typing import Protocol, runtime_checkable
+
+from crosscheck.values import Architecture, Arithmetic, Case, Gradients
+
+
+class Unsupported(Exception):
+    """The engine cannot run here, or not on this; the message says why and how to mend it."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """An engine; `arithmetic` is what it promises, and the bound holds it to that.
+
+    An engine may also have `stages(case)`, its intermediates by name.
+    """
+
+    name: str
+
+    def supports(self, architecture: Architecture, dtype: str) -> bool:
+        """Whether `gradients` can take such a case."""
+        ...
+
+    def arithmetic(self, dtype: str) -> Arithmetic:
+        """The number format, order of evaluation and accumulator it claims in `dtype`."""
+        ...
+
+    def gradients(self, case: Case) -> Gradients:
+        """Cost and gradients, in the case's dtype and shapes."""
+        ...

@@ -1,0 +1,53 @@
+"""Engines by name: one line a mode. A module is imported when its engine is first used."""
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from crosscheck.engines.interface import Engine, Unsupported
+
+NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "paper": ("crosscheck.engines.paper_numpy", "literal"),
+        "paper-contracted": ("crosscheck.engines.paper_numpy", "contracted"),
+        "paper-printed": ("crosscheck.engines.paper_numpy", "printed"),
+        "torch.backward": ("crosscheck.engines.torch_autograd", "backward"),
+        "jax.grad": ("crosscheck.engines.jax_grad", "grad"),
+    }
+)
+"""Name to (module, function that makes the engine)."""
+
+DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.grad")
+"""The engines of a run that names none. `paper-printed` is wrong by design, and not here."""
+
+EXTRAS = {"torch": "torch", "jax": "jax", "jaxlib": "jax"}
+"""Which of our extras installs a missing top-level module."""
+
+
+def nearest(name: str, known: list[str], what: str) -> str:
+    """A sentence that says `name` is no known `what`, lists the known, suggests the nearest."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown {what} {name!r}: known are {', '.join(known)}{hint}"
+
+
+def load(name: str) -> Engine:
+    """The engine of this name.
+
+    Raises ValueError for an unknown name, Unsupported where its library is not installed.
+    """
+    if name not in NAMES:
+        raise ValueError(nearest(name, list(NAMES), "engine"))
+    module, maker = NAMES[name]
+    try:
+        engine: Engine = getattr(import_module(module), maker)()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        raise Unsupported(
+            f"{name} needs {error.name}, which is not installed: "
+            f"pip install 'gradcrosscheck[{extra}]'"
+        ) from None
+    return engine

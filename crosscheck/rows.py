@@ -1,0 +1,98 @@
+"""The rows between judging and showing: each column once, with its type and its meaning.
+
+Everything after the verdict knows frames of these rows alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+SCHEMA_VERSION = 1
+
+
+class Column(NamedTuple):
+    """A column's pandas dtype and what it says."""
+
+    dtype: str
+    meaning: str
+
+
+_CASE: dict[str, Column] = {
+    "case": Column("str", "the case's id, such as s0-i17-float32-sigmoid"),
+    "index": Column("int64", "index of the case in its run"),
+    "layers": Column("int64", "N, input and output included"),
+    "widths": Column("str", "n_1 … n_N, such as 3-5-2"),
+    "samples": Column("int64", "D"),
+    "hidden": Column("str", "activation of layers 2 … N-1"),
+    "output": Column("str", "activation of layer N: the paper's reading"),
+    "scale": Column("float64", "the stratum: the factor on Xavier weights; 20 is saturated"),
+    "dtype": Column("str", "the precision"),
+}
+
+ERRORS: Mapping[str, Column] = {
+    **_CASE,
+    "engine": Column("str", "the engine's name"),
+    "tensor": Column("str", "w2 … bN, with the paper's layer index"),
+    "entries": Column("int64", "entries of the tensor"),
+    "mismatched": Column("int64", "entries beyond their bound"),
+    "max_abs_error": Column("float64", "largest |got - exact|"),
+    "max_rel_error": Column("float64", "largest |got - exact| / |exact| where exact ≠ 0"),
+    "max_ulp": Column("float64", "largest error in units in the last place at exact"),
+    "median_ulp": Column("float64", "median of the same"),
+    "effective_bits": Column("float64", "leading bits right in the worst entry, at most p"),
+    "bound_use": Column("float64", "largest error / B; above 1 is a defect"),
+    "power": Column("float64", "median B / |g|, g ≠ 0: the least relative mistake sure to show"),
+    "verdict": Column("str", "CONSISTENT, SUSPECT, DEFECT or INCONCLUSIVE"),
+    "reason": Column("str", "why, where the verdict needs one"),
+    "worst_index": Column("str", "entry of the greatest absolute error, such as [6, 1]"),
+    "got": Column("float64", "the engine's value there"),
+    "exact": Column("float64", "the exact value there, rounded to float64"),
+    "bound": Column("float64", "B there"),
+    "got_hex": Column("str", "`got` as a hexadecimal float"),
+    "exact_hex": Column("str", "`exact` as a hexadecimal float"),
+}
+"""One row per case × engine × tensor."""
+
+CASES: Mapping[str, Column] = {
+    **_CASE,
+    "seed": Column("int64", "the run's seed"),
+    "cost": Column("str", "the cost's convention"),
+    "special": Column("str", "name of the special case, or empty"),
+    "parameters": Column("int64", "weights and biases together"),
+    "reference": Column("str", "what ruled: balls at so many bits, or float64"),
+    "reference_radius": Column("float64", "largest radius of the reference, relative to B"),
+    "status": Column("str", "worst engine status: ok, unsupported, error, timeout or crash"),
+    "seconds": Column("float64", "time of the whole case"),
+    "message": Column("str", "first message of an engine that is not ok"),
+}
+"""One row per case; each engine adds `status:NAME`, `seconds:NAME` and `message:NAME`."""
+
+PAIRS: Mapping[str, Column] = {
+    "case": _CASE["case"],
+    "dtype": _CASE["dtype"],
+    "engine_a": Column("str", "one engine"),
+    "engine_b": Column("str", "the other"),
+    "max_abs_difference": Column("float64", "largest |a - b| over all entries"),
+    "max_ulp_difference": Column("float64", "the same in units in the last place at exact"),
+    "tensor": Column("str", "where the largest difference in ulps is"),
+}
+"""One row per case × pair of engines."""
+
+VERDICTS = ("CONSISTENT", "SUSPECT", "DEFECT", "INCONCLUSIVE")
+STATUSES = ("ok", "unsupported", "error", "timeout", "crash")
+
+
+def engine_columns(engine: str) -> dict[str, Column]:
+    """The columns that an engine adds to a case's row."""
+    return {
+        f"status:{engine}": Column("str", "ok, unsupported, error, timeout or crash"),
+        f"seconds:{engine}": Column("float64", "time of one gradient"),
+        f"message:{engine}": Column("str", "what went wrong"),
+    }
+
+
+def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """A frame with exactly these columns, in this order and of these types, even if empty."""
+    types: dict[str, Any] = {name: column.dtype for name, column in columns.items()}
+    return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
