@@ -261,9 +261,7 @@ def _residual(
     return rules.known(trace.pulled_back[-1], error)
 
 
-def _finished(
-    errors: list[Array], forward: _Forward, overflow: _Overflow
-) -> Bound:
+def _finished(errors: list[Array], forward: _Forward, overflow: _Overflow) -> Bound:
     """Both orders end alike: the slack for evaluating B, ∞ for what is no number, the kinks."""
     tensors = []
     for error in errors:

@@ -169,7 +169,9 @@ def gradient(network: BallNetwork) -> BallGradient:
 def _upper(ball: arb) -> float:
     """A float at least the ball's largest absolute value; 0 only where it is 0."""
     bound = float(ball.abs_upper())
-    return 0.0 if bound == 0.0 and ball == 0 else float(np.nextafter(bound * (1 + 2.0**-50), np.inf))
+    return (
+        0.0 if bound == 0.0 and ball == 0 else float(np.nextafter(bound * (1 + 2.0**-50), np.inf))
+    )
 
 
 def split(ball: arb) -> tuple[float, float, float]:

@@ -78,11 +78,11 @@ class Special:
         self.possible, self.samples, self.scale = possible, samples, scale
 
 
-def _xavier(rng: Rng, architecture: Architecture, samples: int, _: FloatFormat) -> Numbers:
+def _xavier(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
     return _draw_numbers(rng, architecture, samples)
 
 
-def _zero_weights(rng: Rng, architecture: Architecture, samples: int, _: FloatFormat) -> Numbers:
+def _zero_weights(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
     weights, biases, inputs, targets = _draw_numbers(rng, architecture, samples)
     return [0 * w for w in weights], biases, inputs, targets
 
@@ -91,7 +91,7 @@ _AT_ZERO = {"sigmoid": 0.5, "identity": 0.0, "tanh": 0.0, "relu": 0.0}
 """The activations at z = 0, exact in every precision."""
 
 
-def _exact_targets(rng: Rng, architecture: Architecture, samples: int, _: FloatFormat) -> Numbers:
+def _exact_targets(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
     """Targets equal to the output to the bit, so the gradient is exactly zero.
 
     Every hidden neuron has z = 0; the last layer adds up a few binary fractions to its target,
@@ -123,7 +123,7 @@ SATURATED_CENTER, SATURATED_SPREAD = 170.0, 110.0
 """|z| of the saturated case lies within center ± spread, that is in 60 … 280."""
 
 
-def _saturated(rng: Rng, architecture: Architecture, samples: int, _: FloatFormat) -> Numbers:
+def _saturated(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
     """Large inputs along one direction: 40 <= |z| <= 300 for every neuron and every sample."""
     weights, biases, _, targets = _draw_numbers(rng, architecture, samples)
     widths = architecture.widths
@@ -166,9 +166,7 @@ SPECIALS = (
     Special(
         "width 1 everywhere", _xavier, widths=_width_one, possible=lambda of: of.widths[0] == 1
     ),
-    Special(
-        "no hidden layer", _xavier, widths=_two_layers, possible=lambda of: of.layers[0] == 2
-    ),
+    Special("no hidden layer", _xavier, widths=_two_layers, possible=lambda of: of.layers[0] == 2),
     Special("one sample", _xavier, possible=lambda of: of.samples[0] == 1, samples=1),
     Special("targets equal to the output", _exact_targets, widths=_with_hidden_layer),
     Special(
@@ -209,7 +207,11 @@ def draw(of: Distribution, seed: int, index: int, dtype: str, output: str | None
     special = possible[index] if index < len(possible) else None
     samples = _log_uniform(shape_rng, of.samples, 1)[0]
     if special:
-        widths, samples, scale = special.widths(shape_rng, of), special.samples or samples, special.scale
+        widths, samples, scale = (
+            special.widths(shape_rng, of),
+            special.samples or samples,
+            special.scale,
+        )
     else:
         scale = of.scales[int(shape_rng.integers(len(of.scales)))]
         widths = _draw_widths(shape_rng, of)

@@ -68,7 +68,7 @@ class Architecture:
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
-        """"w2", "b2", "w3", "b3", … with the paper's layer index."""
+        """ "w2", "b2", "w3", "b3", … with the paper's layer index."""
         return tuple(f"{kind}{layer}" for layer in range(2, self.layers + 1) for kind in "wb")
 
     @property

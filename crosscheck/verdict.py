@@ -54,6 +54,14 @@ class Evidence:
             self._enclosure = self._from_float64() if narrower else self._balls()
         return self._enclosure
 
+    @property
+    def relative_radius(self) -> float:
+        """The largest radius of the reference, as a share of the plain bound B."""
+        allowed = self.bound(Arithmetic(self.case.dtype)).tensors
+        pairs = zip(self.enclosure.radius, allowed, strict=True)
+        with np.errstate(invalid="ignore"):
+            return float(max(np.nanmax(radius / most, initial=0.0) for radius, most in pairs))
+
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
         radius = self.bound(Arithmetic("float64")).tensors

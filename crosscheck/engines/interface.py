@@ -13,7 +13,8 @@ class Unsupported(Exception):
 class Engine(Protocol):
     """An engine; `arithmetic` is what it promises, and the bound holds it to that.
 
-    An engine may also have `stages(case)`, its intermediates by name.
+    An engine may also have `stages(case)`, its intermediates by name, and `compiles = True`
+    where the first call on a shape compiles, so that the second is the one to be timed.
     """
 
     name: str

@@ -55,6 +55,7 @@ class Grad:
     """
 
     name = "jax.grad"
+    compiles = True
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
         return dtype in DTYPES

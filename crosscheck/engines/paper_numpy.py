@@ -58,9 +58,7 @@ def literal() -> PaperEngine:
     return PaperEngine(
         "paper",
         "literal",
-        lambda case: literal_recursion(
-            corrected_table(case.architecture.output), _network(case)
-        ),
+        lambda case: literal_recursion(corrected_table(case.architecture.output), _network(case)),
     )
 
 

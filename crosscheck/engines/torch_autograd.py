@@ -47,7 +47,7 @@ class Backward:
             a = ACTIVATIONS[activation](functional.linear(a, w.t(), b))
         cost = COSTS[case.architecture.cost]((a - tensor(case.targets)).square())
         cost.backward()
-        return Gradients(cost.item(), *([_grad(p) for p in ps] for ps in (weights, biases)))
+        return Gradients(cost.item(), [_grad(w) for w in weights], [_grad(b) for b in biases])
 
 
 def _grad(parameter: torch.Tensor) -> Array:

@@ -219,7 +219,7 @@ def sigmoid_chain(sigma_of_f: Any, f_by_x: Any) -> Any:
     "every l = 2 … N-1",
 )
 def next_by_bias(a_next: Any, w_next: Any, a: Any) -> Any:
-    """∂a^{l+1}_(i,t)/∂b^l_m = a^{l+1}_(i,t) (1 - a^{l+1}_(i,t)) w^{l+1}_(m,t) a^l_(i,m) (1 - a^l_(i,m)).
+    """∂a^{l+1}_(i,t)/∂b^l_m = a^{l+1}_(i,t)(1-a^{l+1}_(i,t)) w^{l+1}_(m,t) a^l_(i,m)(1-a^l_(i,m)).
 
     Returns (D, n_{l+1}, n_l), entry [i, t, m].
 

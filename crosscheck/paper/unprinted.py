@@ -269,7 +269,9 @@ def weight_gradient(a_previous: Any, delta: Any) -> Any:
     return a_previous.T @ delta
 
 
-@unprinted("G6", r"\frac{\partial cost}{\partial b^l_m}", r"\sum_{i=1}^{D} \delta^l_{(i,m)}", "l = 2 … N")
+@unprinted(
+    "G6", r"\frac{\partial cost}{\partial b^l_m}", r"\sum_{i=1}^{D} \delta^l_{(i,m)}", "l = 2 … N"
+)
 def bias_gradient(delta: Any) -> Any:
     """∂cost/∂b^l_m = Σ_i δ^l_(i,m).
 

@@ -1,0 +1,90 @@
+"""Rows to summaries: a line per engine and dtype, and per pair of engines."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from crosscheck import rows
+
+KEYS = ["engine", "dtype"]
+
+
+def engine_names(cases: pd.DataFrame) -> list[str]:
+    """The engines that a frame of cases speaks of, in their order."""
+    return [name.removeprefix("status:") for name in cases.columns if name.startswith("status:")]
+
+
+def by_engine(errors: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """A line per engine × dtype, also for an engine that never ran.
+
+    Cases and tensors judged; tensors by verdict; cases by engine status that is not ok; median,
+    99th percentile and largest ulp error of a tensor's worst entry; largest bound_use; median
+    power; median time of one gradient in microseconds.
+    """
+    lines = [
+        _line(name, dtype, errors, of_dtype)
+        for name in engine_names(cases)
+        for dtype, of_dtype in cases.groupby("dtype", sort=False)
+    ]
+    return pd.DataFrame(lines)
+
+
+def _line(
+    engine: str, dtype: object, errors: pd.DataFrame, cases: pd.DataFrame
+) -> dict[str, object]:
+    mine = errors[(errors["engine"] == engine) & (errors["dtype"] == dtype)]
+    status = cases[f"status:{engine}"].value_counts()
+    verdicts = mine["verdict"].value_counts()
+    ulps = mine["max_ulp"].to_numpy()
+    line: dict[str, object] = {
+        "engine": engine,
+        "dtype": dtype,
+        "cases": mine["case"].nunique(),
+        "tensors": len(mine),
+    }
+    line |= {verdict.lower(): int(verdicts.get(verdict, 0)) for verdict in rows.VERDICTS}
+    line |= {name: int(status.get(name, 0)) for name in rows.STATUSES if name != "ok"}
+    line |= {
+        "median_ulp": _quantile(ulps, 0.5),
+        "p99_ulp": _quantile(ulps, 0.99),
+        "max_ulp": _quantile(ulps, 1.0),
+        "bound_use": float(mine["bound_use"].max()),
+        "power": float(mine["power"].median()),
+        "microseconds": float(cases[f"seconds:{engine}"].median()) * 1e6,
+    }
+    return line
+
+
+def _quantile(values: np.ndarray, q: float) -> float:
+    """A quantile that is one of the values, so that ∞ spoils no interpolation."""
+    if not len(values):
+        return float("nan")
+    return float(np.quantile(values, q, method="inverted_cdf"))
+
+
+def by_pair(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The largest difference between two engines, per pair and dtype, and where in ulps it is."""
+    columns = ["engine_a", "engine_b", "dtype", "cases", "max_abs_difference"]
+    columns += ["median_ulp_difference", "max_ulp_difference", "case", "tensor"]
+    lines = []
+    for keys, group in pairs.groupby(["engine_a", "engine_b", "dtype"], sort=False):
+        worst = group.sort_values("max_ulp_difference").iloc[-1]
+        ulps = group["max_ulp_difference"].to_numpy()
+        largest = group["max_abs_difference"].max(), _quantile(ulps, 0.5), _quantile(ulps, 1)
+        lines.append([*keys, len(group), *largest, worst["case"], worst["tensor"]])
+    return pd.DataFrame(lines, columns=columns)
+
+
+def not_covered(cases: pd.DataFrame) -> list[str]:
+    """A sentence for each engine that did not run, or not everywhere, with the first reason."""
+    sentences = []
+    for name in engine_names(cases):
+        for status in rows.STATUSES[1:]:
+            there = cases[cases[f"status:{name}"] == status]
+            if len(there):
+                message = re.sub(r"\s+", " ", str(there[f"message:{name}"].iloc[0]))
+                sentences.append(
+                    f"{name}: {status} on {len(there)} of {len(cases)} cases: {message}"
+                )
+    return sentences
