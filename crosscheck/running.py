@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from crosscheck import environment, outcome, rows, sampling, suite
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.interface import Engine, Unsupported
-from crosscheck.formats import FORMATS
 from crosscheck.reports import folder, markdown, summaries, terminal
 from crosscheck.values import Distribution
 
@@ -38,19 +37,11 @@ def choose(wanted: Wanted) -> tuple[dict[str, Engine | Unsupported], list[str]]:
     return crew, [*wanted.own, *(wanted.named or ())]
 
 
-def require_dtypes(dtypes: Sequence[str]) -> None:
-    """Raises ValueError for a dtype that no case can have."""
-    for dtype in dtypes:
-        if dtype not in FORMATS:
-            raise ValueError(names.nearest(dtype, list(FORMATS), "dtype"))
-
-
 def run(plan: suite.Plan, wanted: Wanted, out: Path, console: Console, strict: bool = False) -> int:
     """Run the plan, write the folder, show the tables; returns the exit status.
 
     Raises ValueError for bad input, before anything is computed or written.
     """
-    require_dtypes(plan.dtypes)
     crew, by_name = choose(wanted)
     plan = replace(plan, engines=tuple(crew))
     with folder.staged(out) as staging:

@@ -13,6 +13,7 @@ from crosscheck import rows, sampling, ulp
 from crosscheck.engines import names
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.formats import FORMATS
 from crosscheck.values import Case, Distribution, Gradients
 from crosscheck.verdict import Evidence, judge
 
@@ -22,6 +23,8 @@ class Plan:
     """What a run does; rows are a function of this alone.
 
     `engines` are names of the table; cases have the indices 0 … cases - 1 in each dtype.
+
+    Raises ValueError for an unknown dtype.
     """
 
     engines: tuple[str, ...] = names.DEFAULT
@@ -29,6 +32,11 @@ class Plan:
     cases: int = 100
     seed: int = 0
     distribution: Distribution = field(default_factory=Distribution)
+
+    def __post_init__(self) -> None:
+        for dtype in self.dtypes:
+            if dtype not in FORMATS:
+                raise ValueError(names.nearest(dtype, list(FORMATS), "dtype"))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

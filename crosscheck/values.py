@@ -38,13 +38,9 @@ class Architecture:
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"widths {self.widths} must be two or more positive numbers")
-        for role, name, known in (
-            ("hidden activation", self.hidden, ACTIVATIONS),
-            ("output activation", self.output, ACTIVATIONS),
-            ("cost", self.cost, COSTS),
-        ):
-            if name not in known:
-                raise ValueError(f"unknown {role} {name!r}: it is one of {', '.join(known)}")
+        _require_known("hidden activation", self.hidden, ACTIVATIONS)
+        _require_known("output activation", self.output, ACTIVATIONS)
+        _require_known("cost", self.cost, COSTS)
 
     @property
     def layers(self) -> int:
@@ -203,7 +199,10 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Distribution:
-    """What random cases are drawn from; ranges include both ends."""
+    """What random cases are drawn from; ranges include both ends.
+
+    Raises ValueError for a range that is empty or begins too low, or an unknown name.
+    """
 
     layers: tuple[int, int] = (2, 6)
     widths: tuple[int, int] = (1, 64)
@@ -212,3 +211,19 @@ class Distribution:
     hidden: str = "sigmoid"
     cost: str = "squared_error"
     scales: tuple[float, ...] = field(default=(1.0, 5.0, 20.0))
+
+    def __post_init__(self) -> None:
+        for name, least in (("layers", 2), ("widths", 1), ("samples", 1)):
+            low, high = getattr(self, name)
+            if not least <= low <= high:
+                raise ValueError(
+                    f"{name} ({low}, {high}) must be (low, high) with {least} <= low <= high"
+                )
+        _require_known("hidden activation", self.hidden, ACTIVATIONS)
+        _require_known("output activation", self.output, (*ACTIVATIONS, "both"))
+        _require_known("cost", self.cost, COSTS)
+
+
+def _require_known(role: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {role} {name!r}: it is one of {', '.join(known)}")

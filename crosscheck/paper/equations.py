@@ -241,7 +241,7 @@ def next_by_bias(a_next: Any, w_next: Any, a: Any) -> Any:
 
     >>> next_by_bias(np.array([[0.5]]), np.array([[16.0]]), np.array([[0.5]]))
     array([[[1.]]])
-    """  # noqa: E501
+    """
     return (a_next * (1 - a_next))[:, :, None] * w_next.T[None] * (a * (1 - a))[:, None, :]
 
 

@@ -39,5 +39,4 @@ def summary(
 
 def _shown(engines: pd.DataFrame) -> pd.DataFrame:
     """Without the status columns that are zero throughout."""
-    empty = ["unsupported", "error", "timeout", "crash"]
-    return engines.drop(columns=[name for name in empty if not engines[name].any()])
+    return engines.drop(columns=[name for name in summaries.NOT_OK if not engines[name].any()])

@@ -7,7 +7,10 @@ import pandas as pd
 
 from crosscheck import rows
 
-KEYS = ["engine", "dtype"]
+NOT_OK = tuple(status for status in rows.STATUSES if status != "ok")
+BY_ENGINE = ["engine", "dtype", "cases", "tensors", *map(str.lower, rows.VERDICTS), *NOT_OK]
+BY_ENGINE += ["median_ulp", "p99_ulp", "max_ulp", "bound_use", "power", "microseconds"]
+"""Columns of the summary by engine."""
 
 
 def engine_names(cases: pd.DataFrame) -> list[str]:
@@ -27,7 +30,7 @@ def by_engine(errors: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
         for name in engine_names(cases)
         for dtype, of_dtype in cases.groupby("dtype", sort=False)
     ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=BY_ENGINE)
 
 
 def _line(
@@ -44,7 +47,7 @@ def _line(
         "tensors": len(mine),
     }
     line |= {verdict.lower(): int(verdicts.get(verdict, 0)) for verdict in rows.VERDICTS}
-    line |= {name: int(status.get(name, 0)) for name in rows.STATUSES if name != "ok"}
+    line |= {name: int(status.get(name, 0)) for name in NOT_OK}
     line |= {
         "median_ulp": _quantile(ulps, 0.5),
         "p99_ulp": _quantile(ulps, 0.99),
@@ -80,7 +83,7 @@ def not_covered(cases: pd.DataFrame) -> list[str]:
     """A sentence for each engine that did not run, or not everywhere, with the first reason."""
     sentences = []
     for name in engine_names(cases):
-        for status in rows.STATUSES[1:]:
+        for status in NOT_OK:
             there = cases[cases[f"status:{name}"] == status]
             if len(there):
                 message = re.sub(r"\s+", " ", str(there[f"message:{name}"].iloc[0]))

@@ -1,0 +1,130 @@
+"""Compositions of the equations: a published value, independent derivations, wrong entries."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from crosscheck import sampling
+from crosscheck.engines import names, paper_numpy
+from crosscheck.paper import backprop, contracted_numpy
+from crosscheck.paper.unprinted import corrected_table, printed_table
+from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.verdict import Evidence, judge
+
+NETS = [(Distribution(widths=(1, 6), samples=(1, 5)), i) for i in range(8, 20)]
+
+
+def network(case):
+    return backprop.Network(case.weights, case.biases, case.inputs, case.targets, paper_numpy.sigma)
+
+
+@pytest.mark.parametrize("name", names.NAMES)
+def test_mazur(name, mazur):
+    """The published gradients are of half the paper's cost; ∂/∂w5 is w^3 from h1 to o1."""
+    if name == "paper-printed":
+        pytest.skip("wrong by design: S1 to S3 have no σ′ at the output")
+    gradients = names.load(name).gradients(mazur)
+    assert gradients.cost / 2 == pytest.approx(0.298371109, abs=5e-10)
+    assert gradients.weights[1][0, 0] / 2 == pytest.approx(0.082167041, abs=5e-10)
+    assert gradients.weights[0][0, 0] / 2 == pytest.approx(0.000438568, abs=5e-10)
+
+
+def test_mazur_accuses_the_print(mazur):
+    """S2 as printed lacks a^N (1 - a^N) = 0.186815602 there: the published value is missed."""
+    printed = names.load("paper-printed").gradients(mazur)
+    right = names.load("paper").gradients(mazur)
+    assert printed.weights[1][0, 0] * 0.186815602 == pytest.approx(right.weights[1][0, 0], rel=1e-8)
+    np.testing.assert_array_almost_equal_nulp(printed.biases[0], right.biases[0], 4)
+
+
+@pytest.mark.parametrize("reading", ["identity", "sigmoid"])
+@pytest.mark.parametrize(("distribution", "index"), NETS[:6])
+def test_all_compositions_lie_within_the_bound(distribution, index, reading):
+    """Literal, contracted and in-place contracted sums are one gradient, by its bound."""
+    case = sampling.draw(distribution, 3, index, "float64", reading)
+    table = corrected_table(reading)
+    evidence = Evidence(case)
+    for composed, order in (
+        (backprop.literal(table, network(case)), "literal"),
+        (backprop.contracted(table, network(case)), "contracted"),
+        (
+            contracted_numpy.gradient(
+                case.weights, case.biases, case.inputs, case.targets, reading == "identity"
+            ),
+            "contracted",
+        ),
+    ):
+        gradients = Gradients(None, composed.weights, composed.biases)
+        rows = judge(evidence, Arithmetic("float64", order), gradients)
+        assert {row["verdict"] for row in rows} <= {"CONSISTENT", "INCONCLUSIVE"}
+
+
+def test_blocks_of_columns_change_nothing(monkeypatch, small):
+    case = small(20)
+    table = corrected_table(case.architecture.output)
+    whole = backprop.literal(table, network(case))
+    monkeypatch.setattr(backprop, "BLOCK_ENTRIES", 1)
+    blocked = backprop.literal(table, network(case))
+    for w, v in zip(whole.weights, blocked.weights, strict=True):
+        np.testing.assert_array_almost_equal_nulp(w, v, 16)
+
+
+def test_later_calls_leave_returned_gradients_alone(small):
+    engine = names.load("paper-contracted")
+    case = small(12)
+    first = engine.gradients(case)
+    kept = [t.copy() for t in first.tensors()]
+    other = dataclasses.replace(case, weights=tuple(2 * w for w in case.weights))
+    engine.gradients(other)
+    for t, k in zip(first.tensors(), kept, strict=True):
+        np.testing.assert_array_equal(t, k)
+
+
+WRONG = {
+    "C2": lambda s: 2 * s,
+    "C3": lambda s: s / 2,
+    "S2": lambda s: -s,
+    "S3": lambda s: s + 1,
+    "S4": lambda s: s * s,
+    "S5": lambda s: 0 * s,
+    "S7": lambda s: 1.5 * s,
+    "S8": lambda s: 3 * s,
+    "S9": lambda s: s + 1,
+}
+
+
+@pytest.mark.parametrize("identity", WRONG)
+def test_a_wrong_table_entry_is_a_defect(identity):
+    """Each entry of the table answers for itself: spoil one, and the checker must say no."""
+    case = sampling.draw(Distribution((4, 4), (3, 3), (4, 4)), 0, 30, "float64", "identity")
+    table = corrected_table("identity")
+    right = table[identity]
+
+    def spoiled(*args):
+        return WRONG[identity](right(*args))
+
+    table[identity] = dataclasses.replace(right, function=spoiled)
+    if identity in ("S4", "S5"):
+        table.pop(f"{identity} output")
+    composed = backprop.literal(table, network(case))
+    gradients = Gradients(None, composed.weights, composed.biases)
+    rows = judge(Evidence(case), Arithmetic("float64", "literal"), gradients)
+    assert "DEFECT" in {row["verdict"] for row in rows}
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 6])
+@pytest.mark.parametrize("reading", ["identity", "sigmoid"])
+def test_the_print_is_wrong_where_the_notes_say(layers, reading):
+    """identity: b^{N-1} alone, nothing for N = 2; sigmoid: all but b^{N-1}."""
+    case = sampling.draw(
+        Distribution((layers, layers), (2, 5), (3, 3), scales=(1.0,)), 1, 30, "float64", reading
+    )
+    composed = backprop.literal(printed_table(reading), network(case))
+    gradients = Gradients(None, composed.weights, composed.biases)
+    rows = judge(Evidence(case), Arithmetic("float64", "literal"), gradients)
+    wrong = {row["tensor"] for row in rows if row["verdict"] == "DEFECT"}
+    apart = {f"b{layers - 1}"} & set(case.architecture.tensor_names)
+    assert wrong == (
+        apart if reading == "identity" else set(case.architecture.tensor_names) - apart
+    )
