@@ -1,8 +1,10 @@
 """The environment a run was made in: versions, processor, BLAS and threads."""
 
+import hashlib
 import platform
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -30,8 +32,18 @@ FLAGS = (
 """Environment variables that change how engines compute."""
 
 
+COMPUTING = (
+    "engines/*.py",
+    "paper/*.py",
+    "faults/*.py",
+    *(f"{name}.py" for name in ("bound", "formats", "oracle", "reference", "sampling")),
+    *(f"{name}.py" for name in ("ulp", "values", "verdict")),
+)
+"""Our own files on which a gradient, its error or its verdict depends."""
+
+
 def describe() -> dict[str, Any]:
-    """Versions (None for what is not installed), processor, SIMD, each BLAS, flags."""
+    """Versions (None for what is not installed), processor, SIMD, each BLAS, flags, our code."""
     import os
 
     from threadpoolctl import threadpool_info
@@ -43,12 +55,32 @@ def describe() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": _processor(),
         "simd": _simd(),
-        "blas": libraries,
+        "blas": sorted(libraries, key=str),
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
+        "code": _code(),
     }
+
+
+def _code() -> str:
+    """16 hexadecimal digits that stand for those of our files that compute."""
+    package = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted({found for pattern in COMPUTING for found in package.glob(pattern)}):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def digest_of_file(path: str | Path) -> str | None:
+    """16 hexadecimal digits that stand for a file's content; None where it cannot be read."""
+    try:
+        return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
+    except OSError:
+        return None
 
 
 def _version(package: str) -> str | None:

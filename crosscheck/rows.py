@@ -49,6 +49,7 @@ ERRORS: Mapping[str, Column] = {
     "got": Column("float64", "the engine's value there"),
     "exact": Column("float64", "the exact value there, rounded to float64"),
     "bound": Column("float64", "B there"),
+    "radius": Column("float64", "the true value there is within this of `exact`"),
     "got_hex": Column("str", "`got` as a hexadecimal float"),
     "exact_hex": Column("str", "`exact` as a hexadecimal float"),
 }
@@ -59,6 +60,7 @@ CASES: Mapping[str, Column] = {
     "seed": Column("int64", "the run's seed"),
     "cost": Column("str", "the cost's convention"),
     "special": Column("str", "name of the special case, or empty"),
+    "definition": Column("str", "digest of the architecture and of every bit of the numbers"),
     "parameters": Column("int64", "weights and biases together"),
     "reference": Column("str", "what ruled: balls at so many bits, or float64"),
     "reference_radius": Column("float64", "largest radius of the reference, relative to B"),

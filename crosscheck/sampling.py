@@ -2,9 +2,13 @@
 
 A case depends on (distribution, seed, index, dtype, output) alone. Each kind of draw has a
 stream of its own (NumPy's SeedSequence with spawn keys), so that drawing the output, or giving
-it, changes no other number.
+it, changes no other number. What becomes of the draws uses operations that IEEE 754 rounds
+exactly: NumPy's exponentials and the BLAS differ in the last bit from one processor to another,
+and a baseline made on one has to be met by the same cases on another.
 """
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -52,8 +56,8 @@ def _draw_numbers(
 
 _TARGETS: Mapping[str, Callable[[Array], Array]] = {
     "identity": lambda x: x,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": np.tanh,
+    "sigmoid": lambda x: 0.5 + x / (2 + 2 * np.abs(x)),
+    "tanh": lambda x: x / (1 + np.abs(x)),
     "relu": np.abs,
 }
 """Normal numbers taken to the range of an output activation."""
@@ -130,8 +134,8 @@ def _saturated(rng: Rng, architecture: Architecture, samples: int, of: FloatForm
     direction = rng.standard_normal(widths[0]) * 100 + np.copysign(100, rng.standard_normal())
     inputs = rng.uniform(1, 2, samples)[:, None] * direction
     wanted = np.copysign(rng.uniform(70, 130, widths[1]), rng.standard_normal(widths[1]))
-    along = direction / (direction @ direction)
-    weights[0] += np.outer(along, wanted - direction @ weights[0])
+    along = direction / math.fsum(direction**2)
+    weights[0] += np.outer(along, wanted - (direction[:, None] * weights[0]).sum(0))
     biases[0] = rng.uniform(-10, 10, widths[1])
     for k in range(1, len(weights)):
         reach = np.abs(weights[k]).sum(0)
@@ -242,3 +246,13 @@ def _store(array: Array, dtype: str) -> Array:
         rounded = array.copy()
     rounded.flags.writeable = False
     return rounded
+
+
+def definition(case: Case) -> str:
+    """16 hexadecimal digits that stand for the case's architecture and every bit of its numbers."""
+    architecture = case.architecture
+    named = f"{architecture.label} {architecture.hidden} {architecture.output} {architecture.cost}"
+    digest = hashlib.blake2b(f"{named} {case.dtype}".encode(), digest_size=8)
+    for array in (*case.weights, *case.biases, case.inputs, case.targets):
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()

@@ -163,6 +163,7 @@ def _case_row(
         "seed": case.seed,
         "cost": case.architecture.cost,
         "special": case.special,
+        "definition": sampling.definition(case),
         "parameters": case.architecture.parameters,
         "reference": evidence.enclosure.source,
         "reference_radius": evidence.relative_radius,

@@ -91,13 +91,17 @@ def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
 
 @dataclass(frozen=True)
 class TensorErrors:
-    """A tensor's errors against the exact gradient, entry by entry, in float64."""
+    """A tensor's errors against the exact gradient, entry by entry, in float64.
+
+    The true value is within `radius` of `exact` + `rest`.
+    """
 
     got: Array
     exact: Array
     error: Array
     radius: Array
     allowed: Array
+    rest: Array | float = 0.0
 
     @classmethod
     def of(cls, got: Array, enclosure: Enclosure, which: int, allowed: Array) -> "TensorErrors":
@@ -106,7 +110,7 @@ class TensorErrors:
         with np.errstate(invalid="ignore", over="ignore"):
             error = np.abs((values - hi) - lo)
         error[np.isnan(error)] = np.inf
-        return cls(values, hi, error, enclosure.radius[which], allowed)
+        return cls(values, hi, error, enclosure.radius[which], allowed, lo)
 
     @property
     def beyond(self) -> Array:
@@ -118,6 +122,12 @@ class TensorErrors:
     def within(self) -> bool:
         """Whether every entry is proved to lie within B."""
         return bool(np.all(self.error + self.radius <= self.allowed))
+
+    @property
+    def reach(self) -> Array:
+        """The true value is within this of `exact` alone."""
+        distance: Array = np.abs(self.rest) + self.radius
+        return distance
 
     @property
     def power(self) -> float:
@@ -183,6 +193,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "got": float(errors.got[worst]),
         "exact": float(errors.exact[worst]),
         "bound": float(errors.allowed[worst]),
+        "radius": float(errors.reach[worst]),
         "got_hex": float(errors.got[worst]).hex(),
         "exact_hex": float(errors.exact[worst]).hex(),
     }
