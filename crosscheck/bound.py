@@ -25,6 +25,12 @@ SIGMOID_ROUNDINGS = 10
 TANH_ROUNDINGS = 16
 """k for tanh: JAX documents 5.5 to 7 ulp."""
 
+SIGMOID_ABSOLUTE = 2
+"""½ + ½ tanh(z/2) is right to 2 u absolutely, whatever σ(z)."""
+
+TANH_ABSOLUTE = 4
+"""(e^2z - 1) / (e^2z + 1) cancels near z = 0 and is right to 4 u absolutely."""
+
 EVALUATION_SLACK = 1 + 1e-9
 """Covers the roundings of evaluating the bound itself in float64."""
 
@@ -50,9 +56,12 @@ class Rules:
 
     u is the unit roundoff, eta the underflow error of an operation, tau the smallest normal
     number where subnormals are flushed, else 0; `inner` the unit roundoff of the accumulator.
+    `absolute` allows activations that are right to a few u absolutely, and no better where
+    they are small, as ½ + ½ tanh(z/2) is for σ.
     """
 
-    def __init__(self, arithmetic: Arithmetic) -> None:
+    def __init__(self, arithmetic: Arithmetic, absolute: bool = False) -> None:
+        self.absolute = absolute
         stored = FORMATS[arithmetic.dtype]
         self.u = stored.unit_roundoff
         self.eta = stored.smallest_normal if arithmetic.flushes else stored.smallest_subnormal
@@ -175,7 +184,7 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     largest = np.minimum(1.0, np.maximum(up, down) * -np.expm1(-e) * shift)
     a_size = np.minimum(1.0, a * shift)
     error = largest + SIGMOID_ROUNDINGS * rules.u * (a_size + largest)
-    error += 2 * rules.eta + 1 / rules.largest
+    error += 2 * rules.eta + 1 / rules.largest + rules.absolute * SIGMOID_ABSOLUTE * rules.u
     slope_size = np.minimum(0.25, s * shift)
     cancelling = (np.abs(1 - 2 * a) + 2 * rules.evaluation * error) * error + error * error
     growth = np.minimum(np.expm1(e), np.exp(e) * e * (np.abs(1 - 2 * a) + e))
@@ -190,6 +199,7 @@ def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     largest = np.minimum(1, s * shift * np.exp(2 * e)) * e
     size = np.abs(a) + rules.evaluation * largest
     error = largest + TANH_ROUNDINGS * rules.u * (size + largest) + 2 * rules.eta
+    error += rules.absolute * TANH_ABSOLUTE * rules.u
     cancelling = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
     stable = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
     return Layer(error, Uncertain(s * shift, np.maximum(cancelling, stable)), 0)
@@ -273,9 +283,19 @@ def _finished(errors: list[Array], forward: _Forward, overflow: _Overflow) -> Bo
     return Bound(tensors, overflow.first, kinks)
 
 
-def contracted(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
+def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for δ carried backward: reverse mode, and the contracted form of the paper."""
+    return _contracted(case, trace, Rules(arithmetic, absolute))
+
+
+def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
+    """The part of the contracted B that stays when u vanishes: underflow and flushing."""
     rules = Rules(arithmetic)
+    rules.u = rules.inner = rules.evaluation = 0.0
+    return _contracted(case, trace, rules)
+
+
+def _contracted(case: Case, trace: Trace, rules: Rules) -> Bound:
     overflow = _Overflow(rules.largest)
     with np.errstate(all="ignore"):
         forward = _forward(case, trace, rules, overflow)
@@ -315,13 +335,13 @@ def _gradients(
     return [by_weight, by_bias[0]]
 
 
-def literal(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
+def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for the paper's literal recursion and forward mode: a Jacobian carried, j summed last.
 
     The same rules on ∂a^N_(i,j)/∂z^l, whose cotangent e_j is exact, then the sum over samples
     and outputs. Where outputs cancel it is larger than the contracted order's.
     """
-    rules = Rules(arithmetic)
+    rules = Rules(arithmetic, absolute)
     overflow = _Overflow(rules.largest)
     with np.errstate(all="ignore"):
         forward = _forward(case, trace, rules, overflow)
@@ -374,12 +394,15 @@ def _summed(
     return [by_weight, by_bias[0]]
 
 
-def for_order(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
-    """B for the order of evaluation that an engine names; the larger of the two for "either"."""
+def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+    """B for the order of evaluation that an engine names; the larger of the two for "either".
+
+    With `absolute`, B allows activations of absolute accuracy only.
+    """
     if arithmetic.order == "contracted":
-        return contracted(case, trace, arithmetic)
+        return contracted(case, trace, arithmetic, absolute)
     if arithmetic.order == "literal":
-        return literal(case, trace, arithmetic)
-    one, other = contracted(case, trace, arithmetic), literal(case, trace, arithmetic)
+        return literal(case, trace, arithmetic, absolute)
+    one, other = (rule(case, trace, arithmetic, absolute) for rule in (contracted, literal))
     larger = [np.maximum(x, y) for x, y in zip(one.tensors, other.tensors, strict=True)]
     return Bound(larger, one.overflow or other.overflow, one.kinks)

@@ -26,7 +26,7 @@ _CASE: dict[str, Column] = {
     "samples": Column("int64", "D"),
     "hidden": Column("str", "activation of layers 2 … N-1"),
     "output": Column("str", "activation of layer N: the paper's reading"),
-    "scale": Column("float64", "the stratum: the factor on Xavier weights; 20 is saturated"),
+    "scale": Column("float64", "the stratum: the factor on Xavier weights (20 saturates); 0: none"),
     "dtype": Column("str", "the precision"),
 }
 

@@ -22,7 +22,7 @@ Numbers = tuple[list[Array], list[Array], Array, Array]
 _SHAPE, _OUTPUT, _VALUES = range(3)
 
 BIAS_SCALE = 0.5
-"""Standard deviation of biases, before the stratum's factor."""
+"""Standard deviation of biases, in every stratum."""
 
 
 def _stream(seed: int, index: int, stream: int) -> Rng:
@@ -48,7 +48,7 @@ def _draw_numbers(
     weights, biases = [], []
     for n, m in architecture.weight_shapes:
         weights.append(rng.standard_normal((n, m)) * np.sqrt(2.0 / (n + m)) * scale)
-        biases.append(rng.standard_normal(m) * BIAS_SCALE * scale)
+        biases.append(rng.standard_normal(m) * BIAS_SCALE)
     inputs = rng.standard_normal((samples, architecture.widths[0]))
     targets = rng.standard_normal((samples, architecture.widths[-1]))
     return weights, biases, inputs, _TARGETS[architecture.output](targets)
@@ -63,10 +63,14 @@ _TARGETS: Mapping[str, Callable[[Array], Array]] = {
 """Normal numbers taken to the range of an output activation."""
 
 
+NO_STRATUM = 0.0
+"""The scale of a case whose weights are made for their purpose."""
+
+
 class Special:
     """A special case: a name, the widths it takes, the numbers it has, and when it can be.
 
-    `scale` is the stratum that its rows are counted in.
+    `scale` is the stratum of its weights, or NO_STRATUM where they are not Xavier's.
     """
 
     def __init__(
@@ -123,8 +127,8 @@ def _subnormal_inputs(
     return weights, biases, inputs * (1000 * of.smallest_subnormal), targets
 
 
-SATURATED_CENTER, SATURATED_SPREAD = 170.0, 110.0
-"""|z| of the saturated case lies within center ± spread, that is in 60 … 280."""
+SATURATED_CENTER = 170.0
+"""|z| of the saturated case lies within about 110 of it, that is in 60 … 280."""
 
 
 def _saturated(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
@@ -166,13 +170,18 @@ def _wide_narrow_wide(rng: Rng, of: Distribution) -> tuple[int, ...]:
 
 
 SPECIALS = (
-    Special("all weights zero", _zero_weights),
+    Special("all weights zero", _zero_weights, scale=NO_STRATUM),
     Special(
         "width 1 everywhere", _xavier, widths=_width_one, possible=lambda of: of.widths[0] == 1
     ),
     Special("no hidden layer", _xavier, widths=_two_layers, possible=lambda of: of.layers[0] == 2),
     Special("one sample", _xavier, possible=lambda of: of.samples[0] == 1, samples=1),
-    Special("targets equal to the output", _exact_targets, widths=_with_hidden_layer),
+    Special(
+        "targets equal to the output",
+        _exact_targets,
+        widths=_with_hidden_layer,
+        scale=NO_STRATUM,
+    ),
     Special(
         "wide-narrow-wide",
         _xavier,
@@ -180,7 +189,7 @@ SPECIALS = (
         possible=lambda of: of.layers[1] >= 3 and of.widths[0] < of.widths[1],
     ),
     Special("subnormal inputs", _subnormal_inputs),
-    Special("saturated", _saturated, widths=_with_hidden_layer, scale=20.0),
+    Special("saturated", _saturated, widths=_with_hidden_layer, scale=NO_STRATUM),
 )
 """The special cases: the first indices of every run, as far as its ranges allow them."""
 
