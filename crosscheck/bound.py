@@ -57,11 +57,13 @@ class Rules:
     u is the unit roundoff, eta the underflow error of an operation, tau the smallest normal
     number where subnormals are flushed, else 0; `inner` the unit roundoff of the accumulator.
     `absolute` allows activations that are right to a few u absolutely, and no better where
-    they are small, as ½ + ½ tanh(z/2) is for σ.
+    they are small, as ½ + ½ tanh(z/2) is for σ. `stable` takes σ′ from z alone.
     """
 
-    def __init__(self, arithmetic: Arithmetic, absolute: bool = False) -> None:
-        self.absolute = absolute
+    def __init__(
+        self, arithmetic: Arithmetic, absolute: bool = False, stable: bool = False
+    ) -> None:
+        self.absolute, self.stable = absolute, stable
         stored = FORMATS[arithmetic.dtype]
         self.u = stored.unit_roundoff
         self.eta = stored.smallest_normal if arithmetic.flushes else stored.smallest_subnormal
@@ -189,7 +191,8 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     cancelling = (np.abs(1 - 2 * a) + 2 * rules.evaluation * error) * error + error * error
     growth = np.minimum(np.expm1(e), np.exp(e) * e * (np.abs(1 - 2 * a) + e))
     stable = slope_size * (growth + 2 * SIGMOID_ROUNDINGS * rules.u) + 2 * rules.eta
-    return Layer(error, Uncertain(slope_size, np.maximum(cancelling, stable)), 0)
+    of_slope = stable if rules.stable else np.maximum(cancelling, stable)
+    return Layer(error, Uncertain(slope_size, of_slope), 0)
 
 
 def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
@@ -202,7 +205,8 @@ def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     error += rules.absolute * TANH_ABSOLUTE * rules.u
     cancelling = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
     stable = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
-    return Layer(error, Uncertain(s * shift, np.maximum(cancelling, stable)), 0)
+    of_slope = stable if rules.stable else np.maximum(cancelling, stable)
+    return Layer(error, Uncertain(s * shift, of_slope), 0)
 
 
 def _identity(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
@@ -286,6 +290,14 @@ def _finished(errors: list[Array], forward: _Forward, overflow: _Overflow) -> Bo
 def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for δ carried backward: reverse mode, and the contracted form of the paper."""
     return _contracted(case, trace, Rules(arithmetic, absolute))
+
+
+def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
+    """The contracted B of an evaluation whose σ′ does not cancel.
+
+    B over this is what the formula a (1 - a) loses, whoever evaluates it.
+    """
+    return _contracted(case, trace, Rules(arithmetic, stable=True))
 
 
 def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:

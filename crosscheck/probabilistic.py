@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck.bound import Rules, underflow
+from crosscheck.bound import Rules
 from crosscheck.values import Arithmetic, Array, Case, Trace
 
 FAILURES = 1e-9
@@ -159,18 +159,6 @@ def _weight_variance(a: Array, of_a: Spread, delta: Array, of_delta: Spread) -> 
         common *= delta[:, None, :]
         variance += 2 * np.einsum("im,imt->mt", a, common)
     return np.maximum(variance, 0.0)
-
-
-def bound(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Array]:
-    """B_ℓ2 of every tensor, as `Architecture.tensor_names`, for δ carried backward.
-
-    Underflow and flushed subnormals are not independent: their part of B is added as it is.
-    """
-    factor = confidence(case.architecture.parameters)
-    with np.errstate(all="ignore"):
-        deviations = standard_deviations(case, trace, arithmetic)
-        floors = underflow(case, trace, arithmetic).tensors
-    return [factor * s + floor for s, floor in zip(deviations, floors, strict=True)]
 
 
 def standard_deviations(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Array]:

@@ -14,7 +14,7 @@ from crosscheck.engines import names
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.formats import FORMATS
-from crosscheck.values import Case, Distribution, Gradients
+from crosscheck.values import Array, Case, Distribution, Gradients
 from crosscheck.verdict import Evidence, judge
 
 
@@ -57,6 +57,7 @@ class Attempt:
     seconds: float = float("nan")
     message: str = ""
     gradients: Gradients | None = None
+    stages: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ def muster(engine_names: Sequence[str]) -> dict[str, Engine | Unsupported]:
     return crew
 
 
-def attempt(name: str, engine: Engine | Unsupported, case: Case) -> Attempt:
-    """Run one engine on one case; whatever it raises costs this case only."""
+def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = False) -> Attempt:
+    """Run one engine on one case; whatever it raises costs this case only.
+
+    `deep` asks it for its intermediates as well, if it shows any.
+    """
     if isinstance(engine, Unsupported):
         return Attempt(name, "unsupported", message=str(engine))
     if not engine.supports(case.architecture, case.dtype):
@@ -109,11 +113,12 @@ def attempt(name: str, engine: Engine | Unsupported, case: Case) -> Attempt:
             gradients = engine.gradients(case)
         seconds = time.perf_counter() - started
         require(case, gradients)
+        stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
     except Malformed as error:
         return Attempt(name, "error", message=str(error))
     except Exception as error:
         return Attempt(name, "error", message=f"{type(error).__name__}: {error}")
-    return Attempt(name, "ok", seconds, gradients=gradients)
+    return Attempt(name, "ok", seconds, gradients=gradients, stages=stages)
 
 
 def _kind(case: Case) -> str:
@@ -121,17 +126,20 @@ def _kind(case: Case) -> str:
     return f"{case.dtype} with {a.hidden} hidden layers, {a.output} output and {a.cost}"
 
 
-def evaluate(crew: Crew, case: Case) -> Outcome:
-    """All engines on one case, judged and compared in pairs."""
+def evaluate(crew: Crew, case: Case, deep: bool = True) -> Outcome:
+    """All engines on one case, judged and compared in pairs.
+
+    `deep` adds the ℓ2 bound, stagewise checks, and the oracle's certificate.
+    """
     started = time.perf_counter()
     evidence = Evidence(case)
-    attempts = [attempt(name, engine, case) for name, engine in crew.items()]
+    attempts = [attempt(name, engine, case, deep) for name, engine in crew.items()]
     place = _place(case)
     errors = []
     for tried in attempts:
         if tried.gradients is not None:
             arithmetic = crew[tried.engine].arithmetic(case.dtype)  # type: ignore[union-attr]
-            for row in judge(evidence, arithmetic, tried.gradients):
+            for row in judge(evidence, arithmetic, tried.gradients, deep, tried.stages):
                 errors.append({**place, "engine": tried.engine, **row})
     pairs = _pairs(case, evidence, attempts)
     seconds = time.perf_counter() - started
@@ -167,6 +175,7 @@ def _case_row(
         "parameters": case.architecture.parameters,
         "reference": evidence.enclosure.source,
         "reference_radius": evidence.relative_radius,
+        "certificate": "",
         "status": worst.status,
         "seconds": seconds,
         "message": worst.message,

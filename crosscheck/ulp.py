@@ -4,6 +4,8 @@ ulp(x) = 2^(max(⌊log₂|x|⌋, e_min) - p + 1) at the exact x (Muller et al., 
 Floating-Point Arithmetic*, section 2.6). Distances are real numbers, not counts of floats.
 """
 
+import math
+
 import numpy as np
 
 from crosscheck.formats import FloatFormat
@@ -33,6 +35,8 @@ def effective_bits(max_relative_error: float, of: FloatFormat) -> float:
     """
     if np.isnan(max_relative_error):
         return float("nan")
-    if max_relative_error <= 0:
+    if max_relative_error >= 1:
+        return 0.0
+    if max_relative_error <= 2.0**-of.digits:
         return float(of.digits)
-    return float(np.clip(-np.log2(max_relative_error), 0, of.digits))
+    return -math.log2(max_relative_error)

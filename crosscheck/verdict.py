@@ -1,17 +1,19 @@
-"""Verdicts: error, enclosure and bound -> CONSISTENT, DEFECT or INCONCLUSIVE, with the reason.
+"""Verdicts: error, enclosure, bound -> CONSISTENT, SUSPECT, DEFECT or INCONCLUSIVE, and why.
 
 Nothing here is tuned. An engine beyond its bound is proved wrong; where no statement can be
 made, none is, and the reason is named.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from crosscheck import bound, reference, ulp
+from crosscheck import bound, reference, stagewise, ulp
+from crosscheck.sensitivities import Sensitivities
+from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.values import Arithmetic, Array, Bound, Case, Enclosure, Gradients, Trace
 
 HIGHEST_BITS = 4096
@@ -33,18 +35,29 @@ class Evidence:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self._bounds: dict[Arithmetic, Bound] = {}
+        self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
+        self._sensitivities: dict[Arithmetic, Sensitivities] = {}
         self._enclosure: Enclosure | None = None
 
     @cached_property
     def trace(self) -> Trace:
         return reference.evaluate(self.case)
 
-    def bound(self, arithmetic: Arithmetic) -> Bound:
-        """B for an engine of this arithmetic."""
-        if arithmetic not in self._bounds:
-            self._bounds[arithmetic] = bound.for_order(self.case, self.trace, arithmetic)
-        return self._bounds[arithmetic]
+    def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+        """B for an engine of this arithmetic; `absolute` as in `bound.for_order`."""
+        key = (arithmetic, absolute)
+        if key not in self._bounds:
+            self._bounds[key] = bound.for_order(self.case, self.trace, arithmetic, absolute)
+        return self._bounds[key]
+
+    def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
+        """The ℓ2 bound and what goes with it."""
+        if arithmetic not in self._sensitivities:
+            order = self.bound(arithmetic).tensors
+            self._sensitivities[arithmetic] = Sensitivities.of(
+                self.case, self.trace, arithmetic, order
+            )
+        return self._sensitivities[arithmetic]
 
     @property
     def enclosure(self) -> Enclosure:
@@ -91,17 +104,13 @@ def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
 
 @dataclass(frozen=True)
 class TensorErrors:
-    """A tensor's errors against the exact gradient, entry by entry, in float64.
-
-    The true value is within `radius` of `exact` + `rest`.
-    """
+    """A tensor's errors against the exact gradient, entry by entry, in float64."""
 
     got: Array
     exact: Array
     error: Array
     radius: Array
     allowed: Array
-    rest: Array | float = 0.0
 
     @classmethod
     def of(cls, got: Array, enclosure: Enclosure, which: int, allowed: Array) -> "TensorErrors":
@@ -110,7 +119,7 @@ class TensorErrors:
         with np.errstate(invalid="ignore", over="ignore"):
             error = np.abs((values - hi) - lo)
         error[np.isnan(error)] = np.inf
-        return cls(values, hi, error, enclosure.radius[which], allowed, lo)
+        return cls(values, hi, error, enclosure.radius[which], allowed)
 
     @property
     def beyond(self) -> Array:
@@ -124,12 +133,6 @@ class TensorErrors:
         return bool(np.all(self.error + self.radius <= self.allowed))
 
     @property
-    def reach(self) -> Array:
-        """The true value is within this of `exact` alone."""
-        distance: Array = np.abs(self.rest) + self.radius
-        return distance
-
-    @property
     def power(self) -> float:
         """Median B / |g| over g ≠ 0, or NaN where the gradient is exactly zero."""
         nonzero = (self.exact != 0) | (np.abs(self.exact) + self.radius > self.allowed)
@@ -139,39 +142,164 @@ class TensorErrors:
             return float(np.median(self.allowed[nonzero] / np.abs(self.exact[nonzero])))
 
 
-def rule(errors: TensorErrors, overflow: str | None, kinks: int) -> tuple[str, str]:
-    """The verdict on one tensor, and its reason, in the order that the verdicts are defined."""
+@dataclass(frozen=True)
+class Suspicion:
+    """What speaks against a tensor without proving it wrong; empty where nothing was tried."""
+
+    l2_use: float = float("nan")
+    absolute_only: bool = False
+
+    @property
+    def reason(self) -> str:
+        if self.absolute_only:
+            return ABSOLUTE_ONLY
+        if self.l2_use > 1:
+            return "beyond the ℓ2 bound: biased or lower-precision arithmetic"
+        return ""
+
+
+def rule(
+    errors: TensorErrors,
+    overflow: str | None,
+    kinks: int,
+    suspicion: Suspicion = Suspicion(),
+    broken: str = "",
+    power: float | None = None,
+) -> tuple[str, str]:
+    """The verdict on one tensor, and its reason, in the order that the verdicts are defined.
+
+    `broken` says which stage broke its bound; `power` is the strict bound's where `errors` has
+    a wider one.
+    """
     if overflow:
         return "INCONCLUSIVE", f"overflow from {overflow} on"
+    if broken:
+        return "DEFECT", broken
     if errors.beyond.any():
         finite = np.isfinite(errors.got).all()
         return "DEFECT", "beyond the bound" if finite else "not a finite number"
     if kinks:
         return "INCONCLUSIVE", f"{kinks} kinks within rounding errors"
-    if errors.power > 1:
+    if (errors.power if power is None else power) > 1:
         return "INCONCLUSIVE", "the bound exceeds the gradient"
     if not errors.within:
         return "INCONCLUSIVE", "the reference's radius straddles the bound"
-    return "CONSISTENT", ""
+    return ("SUSPECT", suspicion.reason) if suspicion.reason else ("CONSISTENT", "")
 
 
-def judge(evidence: Evidence, arithmetic: Arithmetic, gradients: Gradients) -> list[dict[str, Any]]:
-    """A row per tensor: the case's columns are the caller's to add."""
+@dataclass(frozen=True)
+class Stagewise:
+    """The stagewise checks of one engine on one case."""
+
+    checks: Sequence[Check] = ()
+
+    @property
+    def broken(self) -> Check | None:
+        """The first operation beyond its bound."""
+        return next((check for check in self.checks if check.broken), None)
+
+    @property
+    def telling(self) -> Check | None:
+        """The first broken one, else the one that uses most of its bound."""
+        return self.broken or max(self.checks, key=lambda check: check.use, default=None)
+
+    @property
+    def absolute_only(self) -> bool:
+        """An activation without relative accuracy."""
+        return any(check.absolute_only for check in self.checks)
+
+    @property
+    def activations_seen(self) -> bool:
+        """Whether activations were checked, and are known to be relatively accurate."""
+        seen = any(check.stage.startswith("a") for check in self.checks)
+        return seen and not self.absolute_only
+
+    def sentence_for(self, tensor: str) -> str:
+        """What is wrong with a tensor by the first broken stage, if it depends on it."""
+        broken = self.broken
+        if broken is None:
+            return ""
+        kind, layer = broken.stage[0], int(broken.stage[1:])
+        affected = {"w": tensor == broken.stage, "b": tensor == broken.stage}.get(
+            kind, kind in "za" or int(tensor[1:]) <= layer
+        )
+        return broken.sentence if affected else ""
+
+
+def stagewise_checks(
+    evidence: Evidence, arithmetic: Arithmetic, stages: Mapping[str, Array] | None
+) -> Stagewise:
+    """Check what an engine shows; nothing where it shows nothing, or the case overflows."""
+    if not stages or evidence.bound(arithmetic).overflow:
+        return Stagewise()
+    return Stagewise(tuple(stagewise.checks(evidence.case, stages, arithmetic)))
+
+
+def judge(
+    evidence: Evidence,
+    arithmetic: Arithmetic,
+    gradients: Gradients,
+    deep: bool = False,
+    stages: Mapping[str, Array] | None = None,
+) -> list[dict[str, Any]]:
+    """A row per tensor: the case's columns are the caller's to add.
+
+    `deep` adds the ℓ2 bound and what the formula loses; `stages`, what the engine shows of its
+    intermediates, the stagewise checks.
+    """
+    seen = stagewise_checks(evidence, arithmetic, stages)
+    tensors = zip(evidence.case.architecture.tensor_names, gradients.tensors(), strict=True)
+    return [
+        _row(evidence, arithmetic, which, name, got, deep, seen)
+        for which, (name, got) in enumerate(tensors)
+    ]
+
+
+def _row(
+    evidence: Evidence,
+    arithmetic: Arithmetic,
+    which: int,
+    name: str,
+    got: Array,
+    deep: bool,
+    seen: Stagewise,
+) -> dict[str, Any]:
     limits = evidence.bound(arithmetic)
-    enclosure = evidence.enclosure
-    rows = []
-    for which, (name, got) in enumerate(
-        zip(evidence.case.architecture.tensor_names, gradients.tensors(), strict=True)
-    ):
-        errors = TensorErrors.of(got, enclosure, which, limits.tensors[which])
-        verdict, reason = rule(errors, limits.overflow, limits.kinks[which])
-        rows.append({"tensor": name, **measure(errors, evidence.case)})
-        rows[-1].update(verdict=verdict, reason=reason)
-    return rows
+    strict = TensorErrors.of(got, evidence.enclosure, which, limits.tensors[which])
+    errors = strict
+    if strict.beyond.any() and not limits.overflow and not seen.activations_seen:
+        lax = evidence.bound(arithmetic, absolute=True).tensors[which]
+        errors = replace(strict, allowed=lax)
+    row = {"tensor": name, **measure(errors, evidence.case), "power": strict.power}
+    absolute_only = seen.absolute_only or errors is not strict
+    suspicion = Suspicion(absolute_only=absolute_only)
+    checks = ["B"]
+    if deep:
+        row |= evidence.sensitivities(arithmetic).measure(errors, which)
+        suspicion = replace(suspicion, l2_use=row["l2_use"])
+        checks.append("ℓ2")
+    if telling := seen.telling:
+        row |= {"stage": telling.place, "stage_use": telling.use}
+        checks.append("stages")
+    broken = seen.sentence_for(name)
+    verdict, reason = rule(
+        errors, limits.overflow, limits.kinks[which], suspicion, broken, strict.power
+    )
+    return {**UNTRIED, **row, "checks": ", ".join(checks), "verdict": verdict, "reason": reason}
+
+
+UNTRIED: Mapping[str, Any] = {
+    "l2_use": float("nan"),
+    "stage": "",
+    "stage_use": float("nan"),
+    "digits_lost": float("nan"),
+    "roundoff_bits": float("nan"),
+}
+"""The columns of the deeper checks where they were not made."""
 
 
 def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
-    """Everything a row says of a tensor but its verdict."""
+    """Everything a row says of a tensor's errors but its verdict."""
     worst = _worst(errors)
     nonzero = errors.exact != 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -179,6 +307,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         use = np.where(errors.error == 0, 0.0, errors.error / errors.allowed)
     distance = ulp.in_ulps(errors.error, errors.exact, case.format)
     max_relative = float(relative.max()) if nonzero.any() else float("nan")
+    median = float(np.median(relative)) if nonzero.any() else float("nan")
     return {
         "entries": errors.got.size,
         "mismatched": int(errors.beyond.sum()),
@@ -187,13 +316,12 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "max_ulp": float(distance.max()),
         "median_ulp": float(np.median(distance)),
         "effective_bits": ulp.effective_bits(max_relative, case.format),
+        "correct_digits": ulp.effective_bits(median, case.format) * np.log10(2),
         "bound_use": float(np.nanmax(use)),
-        "power": errors.power,
         "worst_index": str([int(i) for i in worst]),
         "got": float(errors.got[worst]),
         "exact": float(errors.exact[worst]),
         "bound": float(errors.allowed[worst]),
-        "radius": float(errors.reach[worst]),
         "got_hex": float(errors.got[worst]).hex(),
         "exact_hex": float(errors.exact[worst]).hex(),
     }

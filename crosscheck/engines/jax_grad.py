@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from crosscheck.values import Architecture, Arithmetic, Case, Gradients
+from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "sigmoid": jax.nn.sigmoid,
@@ -22,7 +22,10 @@ COSTS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "sum_squared_error": jnp.sum,
     "mean_squared_error": jnp.mean,
 }
-DTYPES = ("float64", "float32")
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+FLUSHED = ("float64", "float32", "bfloat16")
+"""Formats whose subnormals XLA reads and writes as zero on a CPU; float16's it keeps."""
+
 COMPILED_KEPT = 64
 """Compiled programs kept; memory must not grow with the number of cases."""
 
@@ -37,6 +40,24 @@ def cost(architecture: Architecture, parameters: Parameters, inputs: Any, target
     return COSTS[architecture.cost](jnp.square(a - targets))
 
 
+def tapped_cost(
+    architecture: Architecture, parameters: Parameters, taps: Any, inputs: Any, targets: Any
+) -> Any:
+    """The same cost with taps added to each z^l and a^l, and z^l, a^l beside it.
+
+    Taps are zero: the gradient by a tap on z^l is δ^l, by one on a^l it is ∂cost/∂a^l. The
+    barriers keep XLA from fusing across what is shown: in layers of width 1 it multiplied the
+    weight into the residual, so that ∂cost/∂a^l was not the product of the δ that it showed.
+    """
+    a, shown = inputs, []
+    layers = zip(*parameters, architecture.activations, taps, strict=True)
+    for w, b, activation, (on_z, on_a) in layers:
+        z = jax.lax.optimization_barrier(a @ w + b + on_z)
+        a = jax.lax.optimization_barrier(ACTIVATIONS[activation](z) + on_a)
+        shown.append((z, a))
+    return COSTS[architecture.cost](jnp.square(a - targets)), shown
+
+
 @lru_cache(maxsize=COMPILED_KEPT)
 def _compiled(architecture: Architecture, samples: int, dtype: str) -> Callable[..., Any]:
     """One program per shape; the arguments are the cache's key and fix what is traced."""
@@ -45,6 +66,16 @@ def _compiled(architecture: Architecture, samples: int, dtype: str) -> Callable[
         return cost(architecture, parameters, inputs, targets)
 
     return jax.jit(jax.value_and_grad(of_parameters))
+
+
+@lru_cache(maxsize=COMPILED_KEPT)
+def _compiled_tapped(architecture: Architecture, samples: int, dtype: str) -> Callable[..., Any]:
+    """The tapped program of a shape."""
+
+    def of_parameters(parameters: Parameters, taps: Any, inputs: Any, targets: Any) -> Any:
+        return tapped_cost(architecture, parameters, taps, inputs, targets)
+
+    return jax.jit(jax.grad(of_parameters, argnums=(0, 1), has_aux=True))
 
 
 class Grad:
@@ -61,7 +92,7 @@ class Grad:
         return dtype in DTYPES
 
     def arithmetic(self, dtype: str) -> Arithmetic:
-        return Arithmetic(dtype, flushes=True)
+        return Arithmetic(dtype, flushes=dtype in FLUSHED)
 
     def gradients(self, case: Case) -> Gradients:
         with jax.enable_x64(True):
@@ -72,6 +103,24 @@ class Grad:
             return Gradients(
                 float(value), [np.asarray(w) for w in weights], [np.asarray(b) for b in biases]
             )
+
+    def stages(self, case: Case) -> dict[str, Array]:
+        """z^l, a^l, and by zero-valued taps G^l = ∂cost/∂a^l and δ^l = ∂cost/∂z^l ("d")."""
+        taps = [
+            (np.zeros((case.samples, n), case.inputs.dtype),) * 2
+            for n in case.architecture.widths[1:]
+        ]
+        with jax.enable_x64(True):
+            run = _compiled_tapped(case.architecture, case.samples, case.dtype)
+            ((weights, biases), by_taps), shown = run(
+                (list(case.weights), list(case.biases)), taps, case.inputs, case.targets
+            )
+            layers = zip(weights, biases, by_taps, shown, strict=True)
+            arrays: dict[str, Any] = {}
+            for layer, (w, b, (by_z, by_a), (z, a)) in enumerate(layers, start=2):
+                arrays |= {f"z{layer}": z, f"a{layer}": a, f"d{layer}": by_z, f"G{layer}": by_a}
+                arrays |= {f"w{layer}": w, f"b{layer}": b}
+            return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def grad() -> Grad:

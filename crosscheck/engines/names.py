@@ -11,6 +11,7 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "paper": ("crosscheck.engines.paper_numpy", "literal"),
         "paper-contracted": ("crosscheck.engines.paper_numpy", "contracted"),
+        "paper-stable": ("crosscheck.engines.paper_numpy", "stable"),
         "paper-printed": ("crosscheck.engines.paper_numpy", "printed"),
         "torch.backward": ("crosscheck.engines.torch_autograd", "backward"),
         "jax.grad": ("crosscheck.engines.jax_grad", "grad"),

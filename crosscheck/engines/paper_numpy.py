@@ -7,12 +7,18 @@ letter, and is wrong.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from crosscheck.paper import contracted_numpy
-from crosscheck.paper.backprop import Composed, Network, literal as literal_recursion
-from crosscheck.paper.unprinted import corrected_table, printed_table
+from crosscheck.paper.backprop import (
+    Composed,
+    Network,
+    contracted as contracted_table,
+    literal as literal_recursion,
+)
+from crosscheck.paper.unprinted import UNPRINTED, corrected_table, printed_table
 from crosscheck.values import READINGS, Architecture, Arithmetic, Array, Case, Gradients, Order
 
 
@@ -23,6 +29,13 @@ def sigma(z: Array) -> Array:
         return one / (one + np.exp(-z))
 
 
+class Rounded(np.ndarray):
+    """A bfloat16 array whose products are rounded to bfloat16; ml_dtypes' are float32."""
+
+    def __matmul__(self, other: Any) -> Any:
+        return super().__matmul__(other).astype(self.dtype)
+
+
 @dataclass(frozen=True)
 class PaperEngine:
     """A composition of the paper's equations under the reading that the architecture names."""
@@ -30,7 +43,7 @@ class PaperEngine:
     name: str
     order: Order
     compose: Callable[[Case], Composed]
-    dtypes: tuple[str, ...] = ("float64", "float32")
+    dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16")
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
         """The paper speaks of sigmoid hidden layers, two readings of the output, and C1."""
@@ -45,12 +58,35 @@ class PaperEngine:
         return Arithmetic(dtype, self.order)
 
     def gradients(self, case: Case) -> Gradients:
-        composed = self.compose(case)
-        return Gradients(float(composed.cost), composed.weights, composed.biases)
+        with np.errstate(over="ignore", invalid="ignore"):
+            composed = self.compose(case)
+        weights, biases = (
+            [np.asarray(t) for t in ts] for ts in (composed.weights, composed.biases)
+        )
+        return Gradients(float(composed.cost), weights, biases)
+
+
+@dataclass(frozen=True)
+class ContractedEngine(PaperEngine):
+    """The contracted composition, which can show its intermediates."""
+
+    def stages(self, case: Case) -> dict[str, Array]:
+        """z^l, a^l, G^l = ∂cost/∂a^l, δ^l ("d") and the gradients, of the same operations."""
+        return contracted_numpy.stages(*_numbers(case))
 
 
 def _network(case: Case) -> Network:
-    return Network(case.weights, case.biases, case.inputs, case.targets, sigma)
+    *arrays, inputs, targets = case.weights, case.biases, case.inputs, case.targets
+    if case.dtype == "bfloat16":
+        weights, biases = ([t.view(Rounded) for t in ts] for ts in arrays)
+        return Network(weights, biases, inputs.view(Rounded), targets.view(Rounded), sigma)
+    return Network(case.weights, case.biases, inputs, targets, sigma)
+
+
+def _numbers(case: Case) -> tuple[Any, Any, Array, Array, bool]:
+    """The arguments of the contracted composition."""
+    linear = case.architecture.output == "identity"
+    return case.weights, case.biases, case.inputs, case.targets, linear
 
 
 def literal() -> PaperEngine:
@@ -73,14 +109,18 @@ def printed() -> PaperEngine:
 
 def contracted() -> PaperEngine:
     """`paper-contracted`."""
-    return PaperEngine(
-        "paper-contracted",
-        "contracted",
-        lambda case: contracted_numpy.gradient(
-            case.weights,
-            case.biases,
-            case.inputs,
-            case.targets,
-            linear=case.architecture.output == "identity",
-        ),
+    return ContractedEngine(
+        "paper-contracted", "contracted", lambda case: contracted_numpy.gradient(*_numbers(case))
     )
+
+
+def stable() -> PaperEngine:
+    """`paper-stable`: contracted, with σ′ = σ(z) σ(-z), which does not cancel."""
+    return PaperEngine("paper-stable", "contracted", _stable_composition)
+
+
+def _stable_composition(case: Case) -> Composed:
+    """The table with G2 replaced by G7 under σ; the pre-activations are what it needs."""
+    table = corrected_table(case.architecture.output)
+    table["G2"] = UNPRINTED["G7"]
+    return contracted_table(table, _network(case))

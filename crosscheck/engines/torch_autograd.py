@@ -1,11 +1,13 @@
 """PyTorch autograd: the network in torch's own terms, and `backward`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
 
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -20,12 +22,33 @@ COSTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sum_squared_error": lambda squares: squares.sum(),
     "mean_squared_error": lambda squares: squares.mean(),
 }
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
+DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 def tensor(array: Array) -> torch.Tensor:
-    """A torch tensor with the same numbers, in memory of its own."""
+    """A torch tensor with the same numbers, in memory of its own; bfloat16 goes by its bits."""
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(np.array(array))
+
+
+def numpy(of: torch.Tensor | None) -> Array:
+    """The numbers of a tensor as a NumPy array of the same type."""
+    assert of is not None
+    if of.dtype == torch.bfloat16:
+        return of.detach().view(torch.int16).numpy().view(FORMATS["bfloat16"].numpy)
+    return of.detach().numpy()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A network after `backward`: leaves with their gradients, and z^l, a^l of layers 2 … N."""
+
+    cost: torch.Tensor
+    weights: list[torch.Tensor]
+    biases: list[torch.Tensor]
+    z: list[torch.Tensor]
+    activations: list[torch.Tensor]
 
 
 class Backward:
@@ -40,19 +63,38 @@ class Backward:
         return Arithmetic(dtype)
 
     def gradients(self, case: Case) -> Gradients:
+        done = self._evaluate(case, retain=False)
+        return Gradients(
+            done.cost.item(),
+            [numpy(w.grad) for w in done.weights],
+            [numpy(b.grad) for b in done.biases],
+        )
+
+    def stages(self, case: Case) -> dict[str, Array]:
+        """z^l, a^l and, by retained gradients, G^l = ∂cost/∂a^l and δ^l = ∂cost/∂z^l ("d")."""
+        done = self._evaluate(case, retain=True)
+        shown: dict[str, Array] = {}
+        layers = zip(done.z, done.activations, done.weights, done.biases, strict=True)
+        for layer, (z, a, w, b) in enumerate(layers, start=2):
+            shown |= {f"z{layer}": numpy(z), f"a{layer}": numpy(a)}
+            shown |= {f"d{layer}": numpy(z.grad), f"G{layer}": numpy(a.grad)}
+            shown |= {f"w{layer}": numpy(w.grad), f"b{layer}": numpy(b.grad)}
+        return shown
+
+    def _evaluate(self, case: Case, retain: bool) -> Evaluated:
         weights = [tensor(w).requires_grad_() for w in case.weights]
         biases = [tensor(b).requires_grad_() for b in case.biases]
-        a = tensor(case.inputs)
+        a, zs, activations = tensor(case.inputs), [], []
         for w, b, activation in zip(weights, biases, case.architecture.activations, strict=True):
-            a = ACTIVATIONS[activation](functional.linear(a, w.t(), b))
+            zs.append(functional.linear(a, w.t(), b))
+            a = ACTIVATIONS[activation](zs[-1])
+            activations.append(a)
+            if retain:
+                zs[-1].retain_grad()
+                a.retain_grad()
         cost = COSTS[case.architecture.cost]((a - tensor(case.targets)).square())
         cost.backward()
-        return Gradients(cost.item(), [_grad(w) for w in weights], [_grad(b) for b in biases])
-
-
-def _grad(parameter: torch.Tensor) -> Array:
-    assert parameter.grad is not None
-    return parameter.grad.numpy()
+        return Evaluated(cost, weights, biases, zs, activations)
 
 
 def backward() -> Backward:

@@ -63,6 +63,7 @@ def forward(table: Table, network: Network) -> list[Any]:
 def symbols_at(network: Network, activations: Sequence[Any], layer: int) -> dict[str, Any]:
     """The paper's symbols as they stand at layer l = `layer`, 2 … N."""
     symbols = {
+        "sigma": network.sigma,
         "w": network.weights[layer - 2],
         "b": network.biases[layer - 2],
         "a": activations[layer - 1],

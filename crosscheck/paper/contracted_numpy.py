@@ -28,6 +28,12 @@ class Plan:
         self.ones = np.ones(samples, dtype)
         self.one = dtype.type(1)
         self.scale = dtype.type(2) / dtype.type(samples)
+        self.shown: dict[str, Array] | None = None
+
+    def _show(self, name: str, array: Array) -> None:
+        """Keep a copy of an intermediate, where somebody asked to see them."""
+        if self.shown is not None:
+            self.shown[name] = array.copy()
 
     def _forward(
         self, weights: Sequence[Array], biases: Sequence[Array], inputs: Array, linear: bool
@@ -39,11 +45,14 @@ class Plan:
             np.dot(a, w, z)
             if linear and k == len(weights) - 1:
                 z += b
+                self._show(f"z{k + 2}", z)
             else:
                 np.subtract(-b, z, z)
+                self._show(f"z{k + 2}", -z)
                 np.exp(z, z)
                 np.add(z, self.one, z)
                 np.divide(self.one, z, z)
+            self._show(f"a{k + 2}", z)
             a = z
 
     def _times_derivative(self, delta: Array, a: Array) -> None:
@@ -69,16 +78,19 @@ class Plan:
         np.subtract(self.activations[-1], expected, delta)
         cost = np.vdot(delta, delta) / delta.dtype.type(len(expected))
         delta *= self.scale
+        self._show(f"G{len(weights) + 1}", delta)
         if not linear:
             self._times_derivative(delta, self.activations[-1])
         by_weight, by_bias = [], []
         for k in range(len(weights) - 1, -1, -1):
+            self._show(f"d{k + 2}", delta)
             a_previous = self.activations[k - 1] if k else inputs
             by_weight.append(np.dot(a_previous.T, delta))
             by_bias.append(np.dot(self.ones, delta))
             if k:
                 pulled_back = self.deltas[k - 1]
                 np.dot(delta, weights[k].T, pulled_back)
+                self._show(f"G{k + 1}", pulled_back)
                 self._times_derivative(pulled_back, a_previous)
                 delta = pulled_back
         return Composed(cost, by_weight[::-1], by_bias[::-1], [])
@@ -104,3 +116,20 @@ def gradient(
     plan = _plan(widths, len(inputs), inputs.dtype, get_ident())
     with np.errstate(over="ignore"):
         return plan.gradient(weights, biases, inputs, expected, linear)
+
+
+def stages(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    inputs: Array,
+    expected: Array,
+    linear: bool,
+) -> dict[str, Array]:
+    """The intermediates of the same operations: z, a, G = ∂cost/∂a, δ as "d", and w, b."""
+    plan = Plan((inputs.shape[1], *[w.shape[1] for w in weights]), len(inputs), inputs.dtype)
+    plan.shown = {}
+    with np.errstate(over="ignore"):
+        composed = plan.gradient(weights, biases, inputs, expected, linear)
+    for k, (w, b) in enumerate(zip(composed.weights, composed.biases, strict=True)):
+        plan.shown |= {f"w{k + 2}": w, f"b{k + 2}": b}
+    return plan.shown

@@ -294,6 +294,24 @@ def bias_gradient(delta: Any) -> Any:
     return delta.sum(0)
 
 
+@unprinted(
+    "G7",
+    r"\delta^l_{(i,j)}",
+    r"\frac{\partial cost}{\partial a^l_{(i,j)}} \sigma(z^l_{(i,j)}) \sigma(-z^l_{(i,j)})",
+    "every sigmoid layer, without cancellation",
+)
+def stable_delta(pulled_back: Any, a: Any, w: Any, a_previous: Any, b: Any, sigma: Any) -> Any:
+    """δ^l_(i,j) = ∂cost/∂a^l_(i,j) · σ(z^l_(i,j)) σ(-z^l_(i,j)), with z^l by N1.
+
+    Returns (D, n_l). Equal to G2, but it keeps its digits where σ saturates.
+
+    >>> one = np.array([[1.0]])
+    >>> stable_delta(8 * one, one / 2, one, 0 * one, np.zeros(1), lambda z: 1 / (1 + np.exp(-z)))
+    array([[2.]])
+    """
+    return pulled_back * a * sigma(-preactivation(w, a_previous, b))
+
+
 CORRECTIONS: dict[str, dict[tuple[str, str], str]] = {
     "identity": {
         ("N2", "output"): "N2′",
