@@ -45,7 +45,7 @@ class Sensitivities:
             floors = bound.underflow(case, trace, arithmetic).tensors
             widened = [np.fmax(1.0, b / p) for b, p in zip(limits, plain.tensors, strict=True)]
             l2 = [
-                (factor * s + floor) * wide
+                np.nan_to_num((factor * s + floor) * wide, nan=np.inf, posinf=np.inf)
                 for s, floor, wide in zip(deviations, floors, widened, strict=True)
             ]
             stable = bound.stable(case, trace, arithmetic).tensors
