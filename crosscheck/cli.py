@@ -46,6 +46,26 @@ class Names(click.ParamType):
         return names or self.fail("no name is given", param, ctx)
 
 
+FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
+SHOWN = ("full", "concise", "md", "json", "junit", "github")
+
+output_format_option = click.option(
+    "--output-format",
+    type=click.Choice(SHOWN),
+    default="full",
+    show_default=True,
+    help="What the terminal shows.",
+)
+speed_option = click.option(
+    "--speed", is_flag=True, help="Compare times too: one machine only, as ratios."
+)
+
+
+def baseline_option(text: str) -> Any:
+    """--baseline, with this help."""
+    return click.option("--baseline", type=click.Path(dir_okay=False), help=text)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gradcrosscheck", prog_name="crosscheck")
 def crosscheck() -> None:
@@ -74,7 +94,15 @@ def crosscheck() -> None:
 @click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
 @click.option("--samples", type=Range(1), default="1-64", show_default=True, help="D.")
 @click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
-@click.option("--strict", is_flag=True, help="A SUSPECT fails the run too.")
+@output_format_option
+@click.option(
+    "--format", "formats", type=Names(), default=(), help="Reports to write, as `report`."
+)
+@baseline_option("Hold the run to this baseline.")
+@speed_option
+@click.option(
+    "--strict", is_flag=True, help="A SUSPECT, or being better than the baseline, fails too."
+)
 def run(
     cases: int,
     seed: int,
@@ -86,6 +114,10 @@ def run(
     widths: tuple[int, int],
     samples: tuple[int, int],
     out: str,
+    output_format: str,
+    formats: tuple[str, ...],
+    baseline: str | None,
+    speed: bool,
     strict: bool,
 ) -> int:
     """Judge engines on random architectures, and write the rows and a summary."""
@@ -94,13 +126,71 @@ def run(
     from rich.console import Console
 
     from crosscheck import running
+    from crosscheck.gating import Ending
     from crosscheck.suite import Plan
     from crosscheck.values import Distribution
 
     distribution = Distribution(layers, widths, samples, output)
     plan = Plan(dtypes=dtypes, cases=cases, seed=seed, distribution=distribution)
     wanted = running.Wanted(engines, own)
-    return running.run(plan, wanted, Path(out), Console(), strict)
+    held_to = Path(baseline) if baseline else None
+    ending = Ending(output_format, formats, held_to, strict, speed)
+    return running.run(plan, wanted, Path(out), Console(), ending)
+
+
+@crosscheck.command()
+@click.argument("run", type=click.Path())
+@click.option(
+    "--format",
+    "formats",
+    type=Names(),
+    default="html",
+    show_default=True,
+    help=f"Between commas: {', '.join(FORMATS)}.",
+)
+@click.option("--out", type=click.Path(), help="Folder to write into, instead of the run's.")
+@baseline_option("Show what this baseline says of the run.")
+def report(run: str, formats: tuple[str, ...], out: str | None, baseline: str | None) -> int:
+    """Write reports of a finished run."""
+    from pathlib import Path
+
+    from crosscheck import gating
+
+    ending = gating.Ending(formats=formats, baseline=Path(baseline) if baseline else None)
+    for path in gating.report(Path(run), ending, Path(out) if out else None):
+        click.echo(path)
+    return 0
+
+
+@crosscheck.command()
+@click.argument("run", type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), required=True, help="The file to write.")
+def baseline(run: str, out: str) -> int:
+    """Record a finished run, so that later runs can be held to it."""
+    from pathlib import Path
+
+    from crosscheck import gating
+
+    click.echo(gating.record(Path(run), Path(out)))
+    return 0
+
+
+@crosscheck.command()
+@click.argument("run", type=click.Path())
+@click.argument("baseline", type=click.Path())
+@output_format_option
+@speed_option
+@click.option("--strict", is_flag=True, help="Being better than the baseline fails too.")
+def compare(run: str, baseline: str, output_format: str, speed: bool, strict: bool) -> int:
+    """Hold a finished run to a baseline: 1 is a regression, 4 not comparable."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from crosscheck import gating
+
+    ending = gating.Ending(output_format, (), Path(baseline), strict, speed)
+    return gating.compare(Path(run), ending, Console())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -115,5 +205,5 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(USAGE)
     except ValueError as error:
         click.echo(f"crosscheck: {error}", err=True)
-        sys.exit(USAGE)
+        sys.exit(getattr(error, "exit_status", USAGE))
     sys.exit(status or 0)

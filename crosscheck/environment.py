@@ -28,6 +28,11 @@ FLAGS = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "JAX_ENABLE_X64",
+    "MKL_NUM_THREADS",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
 )
 """Environment variables that change how engines compute."""
 

@@ -1,5 +1,6 @@
 """A finished run, read from its folder: the only way that reports and the gate get one."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ def read(folder: Path) -> FinishedRun:
     if not folder.is_dir():
         raise ValueError(f"there is no run in {folder}: it is no folder")
     record = _record(folder / "run.json")
+    _require_seal(folder, record)
     frames = {name: _frame(folder / f"{name}.parquet", name) for name in FRAMES}
     _require_engine_columns(frames["cases"], folder)
     compared = folder / "comparison.json"
@@ -57,6 +59,47 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it is no JSON object")
     return content
+
+
+def seal(folder: Path) -> None:
+    """Write the digests of the frames, and of run.json itself, into run.json.
+
+    Parquet notices only some of the damage that a file can take. Raises ValueError where a file
+    cannot be read.
+    """
+    path = folder / "run.json"
+    record = _json(path)
+    record["digests"] = {name: _digest_of_file(folder / f"{name}.parquet") for name in FRAMES}
+    record["digest"] = _digest_of_record(record)
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _require_seal(folder: Path, record: dict[str, Any]) -> None:
+    """Raise ValueError where a sealed run is not what was sealed."""
+    if "digest" not in record and "digests" not in record:
+        return
+    if record.get("digest") != _digest_of_record(record):
+        raise ValueError(f"{folder / 'run.json'} is damaged: its digest is not that of its content")
+    for name, digest in record["digests"].items():
+        if _digest_of_file(folder / f"{name}.parquet") != digest:
+            raise ValueError(f"{folder / name}.parquet is damaged, or of another run")
+
+
+def _digest_of_record(record: dict[str, Any]) -> str:
+    content = {name: value for name, value in record.items() if name != "digest"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    except FileNotFoundError:
+        raise ValueError(f"the run lacks {path}") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crosscheck import environment, outcome, rows, sampling, suite
+from crosscheck import environment, finished, gating, outcome, rows, sampling, suite
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.interface import Engine, Unsupported
-from crosscheck.reports import folder, markdown, summaries, terminal
+from crosscheck.reports import folder, summaries, written
 from crosscheck.values import Distribution
 
 
@@ -37,53 +37,41 @@ def choose(wanted: Wanted) -> tuple[dict[str, Engine | Unsupported], list[str]]:
     return crew, [*wanted.own, *(wanted.named or ())]
 
 
-def run(plan: suite.Plan, wanted: Wanted, out: Path, console: Console, strict: bool = False) -> int:
-    """Run the plan, write the folder, show the tables; returns the exit status.
+def run(
+    plan: suite.Plan,
+    wanted: Wanted,
+    out: Path,
+    console: Console,
+    ending: gating.Ending = gating.PLAINLY,
+) -> int:
+    """Run the plan, write the folder, and end as asked; returns the exit status.
 
     Raises ValueError for bad input, before anything is computed or written.
     """
+    gating.require(ending)
     crew, by_name = choose(wanted)
     plan = replace(plan, engines=tuple(crew))
     with folder.staged(out) as staging:
-        frames = _with_progress(plan, crew, console)
-        status = outcome.exit_status(frames.errors, frames.cases, by_name, strict)
-        headline = _headline(frames, status)
-        record = _record(plan, frames, status)
+        frames = _with_progress(plan, crew)
+        status = outcome.exit_status(frames.errors, frames.cases, by_name, ending.strict)
+        record = _record(plan, frames, status, wanted.own)
         summary = summaries.by_engine(frames.errors, frames.cases)
         folder.write(staging, {**vars(frames), "summary": summary}, record)
-        text = markdown.summary(headline, frames.errors, frames.cases, frames.pairs, record)
-        (staging / "summary.md").write_text(text, encoding="utf-8")
-    terminal.show(console, headline, frames.errors, frames.cases, frames.pairs)
-    for name in record["specials_left_out"]:
-        console.print(f"Not covered: special case left out: {name}", style="yellow")
-    console.print(f"Rows and summary: {out}", markup=False, soft_wrap=True)
+        finished.seal(staging)
+        written.write_summary(finished.read(staging), staging)
+    status = gating.conclude(out, ending, console)
+    if ending.output_format == "full":
+        console.print(f"Rows and summary: {out}", markup=False, soft_wrap=True)
     return status
 
 
-def _with_progress(plan: suite.Plan, crew: suite.Crew, console: Console) -> suite.Frames:
+def _with_progress(plan: suite.Plan, crew: suite.Crew) -> suite.Frames:
     total = plan.cases * len(plan.dtypes)
     columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("cases", total=total)
         advance: Callable[[int], None] = lambda done: bar.update(task, completed=done)  # noqa: E731
         return suite.run(plan, crew, advance)
-
-
-def _headline(frames: suite.Frames, status: int) -> str:
-    """One sentence with the verdict and what it covers."""
-    found = outcome.counts(frames.errors)
-    counted = ", ".join(f"{found[verdict]} {verdict}" for verdict in rows.VERDICTS)
-    word = {
-        outcome.OK: "No defect",
-        outcome.DEFECT: "DEFECT",
-        outcome.FAILED: "An engine failed",
-        outcome.NOTHING: "Nothing could be confirmed",
-    }[status]
-    engines = frames.errors["engine"].nunique()
-    return (
-        f"{word}: {counted} in {len(frames.errors)} tensors of "
-        f"{len(frames.cases)} cases × {engines} engines"
-    )
 
 
 def command_line(plan: suite.Plan) -> str:
@@ -111,7 +99,9 @@ def distribution_options(of: Distribution) -> list[str]:
     return words
 
 
-def _record(plan: suite.Plan, frames: suite.Frames, status: int) -> dict[str, Any]:
+def _record(
+    plan: suite.Plan, frames: suite.Frames, status: int, own: Sequence[str]
+) -> dict[str, Any]:
     """What run.json holds."""
     _, left_out = sampling.specials(plan.distribution)
     return {
@@ -122,5 +112,10 @@ def _record(plan: suite.Plan, frames: suite.Frames, status: int) -> dict[str, An
         "counts": outcome.counts(frames.errors),
         "cases": len(frames.cases),
         "exit_status": status,
-        "environment": environment.describe(),
+        "environment": environment.describe() | {"own_code": _own_code(own)},
     }
+
+
+def _own_code(own: Sequence[str]) -> dict[str, str | None]:
+    """For each function of the user's, a digest of the file that it is in."""
+    return {text: environment.digest_of_file(user_engine.source(text)) for text in own}

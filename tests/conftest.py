@@ -1,10 +1,12 @@
 """Cases that many tests share; hypothesis runs the same examples every time."""
 
+import invented
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from crosscheck import sampling
+from crosscheck import finished, sampling
+from crosscheck.reports import folder
 from crosscheck.values import Architecture, Case, Distribution
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
@@ -33,3 +35,28 @@ def mazur():
         np.array([[0.05, 0.10]]),
         np.array([[0.01, 0.99]]),
     )
+
+
+@pytest.fixture(scope="session")
+def made():
+    """made(…) is a finished run of invented numbers, for what knows rows only.
+
+    Each tensor has an error that depends on its case, and rounding noise that depends on
+    `kernel`; `shift` (bits, a function of engine and index) is added to the log₂ of the errors.
+    """
+    return invented.run
+
+
+@pytest.fixture
+def put(tmp_path):
+    """put(run) writes a finished run into a new folder, sealed, and returns the folder."""
+
+    def written(run, name="run"):
+        place = tmp_path / name
+        place.mkdir()
+        frames = {"errors": run.errors, "cases": run.cases, "pairs": run.pairs}
+        folder.write(place, frames, run.record)
+        finished.seal(place)
+        return place
+
+    return written

@@ -77,6 +77,14 @@ def from_text(text: str) -> CallableEngine:
     return CallableEngine(function, text)
 
 
+def source(text: str) -> str:
+    """The path of the file that the function of "place:function" is in; empty where unknown."""
+    place = text.rpartition(":")[0]
+    if place.endswith(".py"):
+        return place
+    return str(getattr(sys.modules.get(place), "__file__", None) or "")
+
+
 def _load_module(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")

@@ -60,7 +60,7 @@ def _put_in_place(staging: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-OF_A_RUN = ("run.json", "cases.", "errors.", "pairs.", "summary.", "report.")
+OF_A_RUN = ("run.json", "cases.", "errors.", "pairs.", "summary.", "report.", "comparison.")
 """Beginnings of the names of files that belong to one run."""
 
 

@@ -1,40 +1,91 @@
-"""Frames as Markdown: the summary of a run for a reader, or for a pull request."""
+"""A run as Markdown: for a pull request, or GitHub's step summary."""
 
 from typing import Any
 
 import pandas as pd
 
-from crosscheck.reports import summaries
+from crosscheck.finished import FinishedRun
+from crosscheck.reports import coverage, difference, summaries, worst
+from crosscheck.reports.headline import headline
 from crosscheck.reports.numbers import short
+
+SHOWN = 5
+"""Worst results that a pull request is shown."""
+
+
+def report(run: FinishedRun) -> str:
+    """The verdict, what was not covered, the baseline, engines, the worst, how to repeat it."""
+    parts = ["# crosscheck", _text(headline(run.errors, run.cases, run.record["exit_status"]))]
+    parts += [_not_covered(run)]
+    parts += ["\n".join(f"- {_text(s)}" for s in coverage.sentences(run.errors, run.cases))]
+    parts += _baseline(run.comparison) if run.comparison else []
+    parts += ["## Engines", table(_shown(summaries.by_engine(run.errors, run.cases)))]
+    defects = worst.defects(run)
+    if len(defects):
+        parts += ["## Defects", table(defects.drop(columns="first"))]
+    if len(run.errors):
+        parts += ["## Worst results", _worst(run)]
+    if len(run.pairs):
+        parts += ["## Pairs of engines", table(summaries.by_pair(run.pairs))]
+    parts += [f"Command: {_code(run.record['command'])}"]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def table(frame: pd.DataFrame) -> str:
     """A frame as a Markdown table; a bar inside a cell is escaped."""
     lines = [list(frame.columns), ["---"] * len(frame.columns)]
     lines += [[short(value) for value in row] for row in frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_text(c) for c in line) + " |" for line in lines)
 
 
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
+def _text(text: object) -> str:
+    """Text that stays text: on one line, and neither a column nor a tag nor a mention."""
+    line = " ".join(str(text).split())
+    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("@", "&#64;")):
+        line = line.replace(mark, escaped)
+    return line.replace("`", "&#96;").replace("[", "&#91;").replace("*", "&#42;")
 
 
-def summary(
-    headline: str,
-    errors: pd.DataFrame,
-    cases: pd.DataFrame,
-    pairs: pd.DataFrame,
-    run: dict[str, Any],
-) -> str:
-    """The summary of a run: the verdict, what was not covered, engines, pairs, how to repeat it."""
-    engines = summaries.by_engine(errors, cases)
-    parts = ["# crosscheck", headline]
-    missing = [f"- {sentence}" for sentence in summaries.not_covered(cases)]
-    missing += [f"- special case left out: {name}" for name in run["specials_left_out"]]
-    parts += ["Not covered:\n\n" + "\n".join(missing) if missing else "Everything asked for ran."]
-    parts += ["## Engines", table(_shown(engines)), "## Pairs of engines"]
-    parts += [table(summaries.by_pair(pairs)), f"Command: `{run['command']}`"]
-    return "\n\n".join(parts) + "\n"
+def _code(text: str) -> str:
+    """Text between back-ticks, more of them than it has itself."""
+    line = " ".join(text.split())
+    ticks = "`" * (max((len(run) for run in line.split() if set(run) == {"`"}), default=0) + 1)
+    while ticks in line:
+        ticks += "`"
+    return f"{ticks} {line} {ticks}" if "`" in line else f"`{line}`"
+
+
+def _not_covered(run: FinishedRun) -> str:
+    missing = [f"- {_text(sentence)}" for sentence in summaries.not_covered(run.cases)]
+    left_out = run.record.get("specials_left_out", [])
+    missing += [f"- special case left out: {_text(name)}" for name in left_out]
+    return "Not covered:\n\n" + "\n".join(missing) if missing else "Everything asked for ran."
+
+
+def _baseline(comparison: dict[str, Any]) -> list[str]:
+    """The sentence, the changes, and the groups that moved."""
+    parts = ["## Baseline", _text(comparison["sentence"])]
+    changed, moved = difference.changes(comparison), difference.groups(comparison)
+    if len(changed):
+        parts.append(table(changed.head(difference.SHOWN)))
+    moved = moved[moved["mark"].isin(["+", "-"])]
+    if len(moved):
+        parts.append(table(moved))
+    if comparison["update"]:
+        parts.append(f"To record the baseline again: {_code(comparison['update'])}")
+    return parts
+
+
+def _worst(run: FinishedRun) -> str:
+    lines = []
+    for row in worst.worst(run, SHOWN).to_dict("records"):
+        lines.append(
+            f"- {row['verdict']}: {_text(row['engine'])}, {_text(row['tensor'])} of "
+            f"{_text(row['widths'])}, {row['dtype']}: got {row['got']:.6g}, exact "
+            f"{row['exact']:.6g}, {short(row['bound_use'])} of the bound. "
+            f"{_code(row['reproduce'])}"
+        )
+    return "\n".join(lines)
 
 
 def _shown(engines: pd.DataFrame) -> pd.DataFrame:

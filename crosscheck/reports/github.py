@@ -1,0 +1,72 @@
+"""A run as GitHub's workflow commands: one summary and the worst nine, since ten are shown."""
+
+from crosscheck.finished import FinishedRun
+from crosscheck.reports import summaries, worst
+from crosscheck.reports.headline import headline
+from crosscheck.reports.numbers import short
+
+MOST = 10
+"""Annotations that GitHub shows of a step."""
+
+
+def report(run: FinishedRun) -> str:
+    """At most ten lines `::error title=…::…`, the summary first."""
+    status = run.record["exit_status"]
+    against = run.comparison
+    sentence = headline(run.errors, run.cases, status)
+    if against:
+        sentence += f"\n{against['sentence']}"
+    failed = bool(status or (against and against["exit_status"]))
+    lines = [_annotation("error" if failed else "notice", "crosscheck", sentence)]
+    lines += _changes(run) + _failures(run) + _results(run)
+    return "\n".join(lines[:MOST]) + "\n"
+
+
+def _changes(run: FinishedRun) -> list[str]:
+    """What the baseline says has become worse."""
+    found = []
+    for change in (run.comparison or {}).get("changes", []):
+        if change["mark"] in ("!", "+"):
+            text = f"{change['case']} {change['tensor']}: {change['before']}, now {change['now']}"
+            found.append(_annotation("error", f"{change['engine']} got worse", text))
+    return found[: MOST // 2]
+
+
+def _failures(run: FinishedRun) -> list[str]:
+    """Engines that raised, crashed or timed out; what is unsupported is a notice."""
+    found = []
+    for sentence in summaries.not_covered(run.cases):
+        level = "notice" if ": unsupported on " in sentence else "error"
+        found.append(_annotation(level, "Not covered", sentence))
+    return sorted(found)[: MOST // 2]
+
+
+def _results(run: FinishedRun) -> list[str]:
+    """The worst defects and suspects."""
+    found = []
+    for row in worst.worst(run, MOST).to_dict("records"):
+        if row["verdict"] not in ("DEFECT", "SUSPECT"):
+            continue
+        title = f"{row['verdict']}: {row['engine']}, {row['tensor']} of {row['widths']}"
+        text = (
+            f"{row['output']} output, D = {row['samples']}, {row['dtype']}: got "
+            f"{short(row['got'])}, exact {short(row['exact'])}, the bound allows "
+            f"{short(row['bound'])}\n{row['reproduce']}"
+        )
+        level = "error" if row["verdict"] == "DEFECT" else "warning"
+        found.append(_annotation(level, title, text))
+    return found
+
+
+def _annotation(level: str, title: str, text: str) -> str:
+    return f"::{level} title={escape_property(title)}::{escape(text)}"
+
+
+def escape(text: str) -> str:
+    """A message as a workflow command takes it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escape_property(text: str) -> str:
+    """A property of a workflow command, in which : and , are marks too."""
+    return escape(text).replace(":", "%3A").replace(",", "%2C")

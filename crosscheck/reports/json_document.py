@@ -1,0 +1,64 @@
+"""A run as a JSON document; `report.schema.json` beside this file says what it holds."""
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from crosscheck import outcome
+from crosscheck.finished import FinishedRun
+from crosscheck.reports import coverage, headline, summaries, worst
+
+SCHEMA_VERSION = 1
+
+
+def report(run: FinishedRun) -> str:
+    """The document, indented; no NaN or ∞, which JSON lacks: null, "Infinity", "-Infinity"."""
+    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def document(run: FinishedRun) -> dict[str, Any]:
+    """What the schema describes."""
+    status = run.record["exit_status"]
+    whole = {
+        "format": "crosscheck report",
+        "schema_version": SCHEMA_VERSION,
+        "verdict": headline.word(run.errors, status),
+        "headline": headline.headline(run.errors, run.cases, status),
+        "exit_status": status,
+        "command": run.record["command"],
+        "plan": run.record["plan"],
+        "counts": outcome.counts(run.errors),
+        "attempts": coverage.attempts(run.cases),
+        "not_covered": summaries.not_covered(run.cases)
+        + [f"special case left out: {name}" for name in run.record.get("specials_left_out", [])],
+        "defect_limits": _records(coverage.defect_limits(run.errors, run.cases)),
+        "references": _records(coverage.references(run.cases)),
+        "inconclusive": _records(coverage.inconclusive(run.errors)),
+        "engines": _records(summaries.by_engine(run.errors, run.cases)),
+        "pairs": _records(summaries.by_pair(run.pairs)),
+        "defects": _records(worst.defects(run)),
+        "worst": _records(worst.worst(run)),
+        "comparison": run.comparison,
+        "environment": run.record["environment"],
+    }
+    plain: dict[str, Any] = _plain(whole)
+    return plain
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's own types."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
