@@ -3,6 +3,7 @@
 import pandas as pd
 
 from crosscheck import outcome, rows
+from crosscheck.reports.numbers import pretty
 from crosscheck.reports.summaries import engine_names
 
 CONFIDENCE = 0.95
@@ -91,17 +92,17 @@ def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
     if len(limits):
         worst = limits.sort_values("upper_limit", kind="stable").iloc[-1]
         found.append(
-            f"Of cases drawn like these, at most {_percent(worst['upper_limit'])} can have a "
+            f"Of cases drawn like these, at most {percent(worst['upper_limit'])} can have a "
             f"defect, for the engine and precision of which least is known ({worst['engine']}, "
             f"{worst['dtype']}: {worst['defective']} of {worst['judged']} cases): Clopper and "
-            f"Pearson's upper limit, {CONFIDENCE:.0%} confidence."
+            f"Pearson's upper limit, {percent(CONFIDENCE)} confidence."
         )
     for line in references(cases).to_dict("records"):
         found.append(
-            f"{line['dtype']}: {line['cases']} cases ({_percent(line['share'])}) were ruled by "
+            f"{line['dtype']}: {line['cases']} cases ({percent(line['share'])}) were ruled by "
             f"{_by(line['reference'])}; the exact gradient was enclosed within "
-            f"{line['median_radius']:.1e} of what the bound allows (median; largest "
-            f"{line['radius']:.1e})."
+            f"{pretty(line['median_radius'])} of what the bound allows (median; largest "
+            f"{pretty(line['radius'])})."
         )
     return found
 
@@ -110,7 +111,8 @@ def _by(reference: str) -> str:
     return "float64 with its own proven bound" if reference == "float64" else reference
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent, with three digits."""
     if share == 1:
         return "100 %"
     return f"{share:.2%}".replace("%", " %") if share < 0.1 else f"{share:.1%}".replace("%", " %")
