@@ -35,7 +35,9 @@ class Browser:
 
     def __init__(self, port, profile, javascript=True):
         self.base = f"http://127.0.0.1:{port}"
-        preferences = {} if javascript else {"profile.managed_default_content_settings.javascript": 2}
+        preferences = (
+            {} if javascript else {"profile.managed_default_content_settings.javascript": 2}
+        )
         options = {
             "binary": CHROMIUM,
             "args": [*FLAGS, f"--user-data-dir={profile}"],
