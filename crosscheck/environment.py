@@ -37,14 +37,10 @@ FLAGS = (
 """Environment variables that change how engines compute."""
 
 
-COMPUTING = (
-    "engines/*.py",
-    "paper/*.py",
-    "faults/*.py",
-    *(f"{name}.py" for name in ("bound", "formats", "oracle", "reference", "sampling")),
-    *(f"{name}.py" for name in ("ulp", "values", "verdict")),
-)
-"""Our own files on which a gradient, its error or its verdict depends."""
+COMPUTING = ("*.py", "engines/*.py", "paper/*.py", "faults/*.py")
+SHOWING = {"__main__", "bench", "checking", "cli", "finished", "gating", "journal", "outcome"}
+SHOWING |= {"power", "pytest_plugin", "reproduce", "rows", "running"}
+"""Our own files on which a gradient, its error or its verdict depends, and those that do not."""
 
 
 def describe() -> dict[str, Any]:
@@ -74,7 +70,8 @@ def _code() -> str:
     """16 hexadecimal digits that stand for those of our files that compute."""
     package = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted({found for pattern in COMPUTING for found in package.glob(pattern)}):
+    found = {path for pattern in COMPUTING for path in package.glob(pattern)}
+    for path in sorted(path for path in found if path.stem not in SHOWING):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -322,6 +322,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "got": float(errors.got[worst]),
         "exact": float(errors.exact[worst]),
         "bound": float(errors.allowed[worst]),
+        "radius": float(np.spacing(np.abs(errors.exact[worst])) / 2 + errors.radius[worst]),
         "got_hex": float(errors.got[worst]).hex(),
         "exact_hex": float(errors.exact[worst]).hex(),
     }

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from crosscheck import sampling
+from crosscheck import sampling, suite
 from crosscheck.values import Distribution
+
+SMALL = Distribution(widths=(1, 8), samples=(1, 8))
 
 DEFINITIONS = """
 import json
@@ -55,3 +58,14 @@ def test_definitions_differ_where_the_numbers_do():
     ]
     assert sampling.definition(case) == sampling.definition(again)
     assert sampling.definition(case) not in {sampling.definition(other) for other in others}
+
+
+def test_every_row_says_how_near_the_true_value_is():
+    """`radius` is set, and the error measured against `exact` alone is within it of the ruling."""
+    crew = suite.muster(["paper-contracted"])
+    plan = suite.Plan(("paper-contracted",), ("float32", "float64"), 4, 0, SMALL)
+    errors = suite.run(plan, crew).errors
+    assert errors["radius"].notna().all()
+    from_exact = (errors["got"] - errors["exact"]).abs()
+    slack = errors["radius"] + np.spacing(errors["got"].abs())
+    assert ((from_exact - errors["max_abs_error"]).abs() <= slack).all()
