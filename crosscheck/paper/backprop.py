@@ -61,9 +61,15 @@ def forward(table: Table, network: Network) -> list[Any]:
 
 
 def symbols_at(network: Network, activations: Sequence[Any], layer: int) -> dict[str, Any]:
-    """The paper's symbols as they stand at layer l = `layer`, 2 … N."""
-    symbols = {
+    """The paper's symbols as they stand at layer l = `layer`, 2 … N.
+
+    `l`, `network` and `activations` are there for equations that look where they should not.
+    """
+    symbols: dict[str, Any] = {
+        "l": layer,
         "sigma": network.sigma,
+        "network": network,
+        "activations": activations,
         "w": network.weights[layer - 2],
         "b": network.biases[layer - 2],
         "a": activations[layer - 1],
@@ -138,9 +144,10 @@ def contracted(table: Table, network: Network) -> Composed:
     symbols: dict[str, Any] = {}
     for layer in range(network.layers, 1, -1):
         at_output = layer == network.layers
-        delta_next = symbols.get("delta")
+        behind = symbols
         symbols = symbols_at(network, activations, layer)
-        symbols["delta_next"] = delta_next
+        symbols["delta_next"] = behind.get("delta")
+        symbols["pulled_back_next"] = behind.get("pulled_back")
         symbols["pulled_back"] = table["G1" if at_output else "G4"].at(symbols)
         symbols["delta"] = look_up(table, "G2", at_output).at(symbols)
         weights.append(table["G5"].at(symbols))
