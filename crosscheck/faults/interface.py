@@ -1,7 +1,7 @@
 """What a fault is: data, and one function that runs on floats and on error-carrying arrays.
 
 An entry of the catalogue computes its wrong gradient in a `Setting`. On the case's own floats
-that is an engine that makes the mistake; on `Running` arrays it is the wrong gradient itself,
+that is an engine that makes the mistake; on `Bounded` arrays it is the wrong gradient itself,
 exact, with a bound of its evaluation, which is how the diagnosis recognises the mistake.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.faults import right, running
+from crosscheck.faults import bounded, right
 from crosscheck.paper.backprop import Composed, Network, contracted
 from crosscheck.paper.registration import Table
 from crosscheck.values import Architecture, Arithmetic, Array, Case
@@ -48,10 +48,10 @@ class Setting:
         cls, case: Case, arithmetic: Arithmetic | None = None, double_double: bool = False
     ) -> "Setting":
         """With bounds of what an engine of this arithmetic may be off by."""
-        rules = running.rules(arithmetic or Arithmetic(case.dtype))
+        rules = bounded.rules(arithmetic or Arithmetic(case.dtype))
 
-        def known(array: Array) -> running.Running:
-            return running.Running.exact(array, rules, double_double)
+        def known(array: Array) -> bounded.Bounded:
+            return bounded.Bounded.exact(array, rules, double_double)
 
         of = case.architecture
         network = Network(
@@ -59,9 +59,9 @@ class Setting:
             [known(b) for b in case.biases],
             known(case.inputs),
             known(case.targets),
-            running.activation(of.hidden),
+            bounded.activation(of.hidden),
         )
-        return cls(case, network, right.table(of, running.activation))
+        return cls(case, network, right.table(of, bounded.activation))
 
     @property
     def architecture(self) -> Architecture:
@@ -81,7 +81,7 @@ class Setting:
         """The right gradient's tensors."""
         return interleaved(self.composed)
 
-    def compose(self, edits: Table) -> Composed:
+    def compose(self, edits: Mapping[str, Any]) -> Composed:
         """The gradient of the right table with these entries in it."""
         with np.errstate(all="ignore"):
             return contracted({**self.table, **edits}, self.network)
@@ -163,6 +163,12 @@ class Fault:
     def applies(self, case: Case) -> bool:
         """Whether the mistake can be made on this case."""
         return case.dtype in self.dtypes and self.needs.met_by(case)
+
+    def possible(self, case: Case) -> bool:
+        """Whether such code runs on the case at all: the precision is right, and the widths."""
+        start = self.needs.equal_from
+        equal = start is None or len(set(case.architecture.widths[start:])) == 1
+        return equal and case.dtype in self.dtypes
 
     def at(self, case: Case, parameters: Parameters) -> tuple[Setting, Parameters]:
         """The float setting of a case, and the variant with what is drawn for the case."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors, interleaved
 from crosscheck.faults.right import equation
-from crosscheck.paper.registration import Equation, Symbols, Table
+from crosscheck.paper.registration import Equation, Symbols
 
 PLACES: Mapping[str, Callable[[int], Collection[int]]] = {
     "at every layer": lambda N: range(2, N + 1),
@@ -24,33 +24,29 @@ ONCE = ("at every layer",)
 
 
 @dataclass(frozen=True)
-class Placed(Equation):
-    """An equation that is `mistaken` at some layers and `correct` at the others."""
+class Placed:
+    """An equation of the table that is `mistaken` at some layers and `correct` at the others."""
 
     mistaken: Equation
     correct: Equation
     layers: Collection[int]
 
     def at(self, symbols: Symbols) -> Any:
+        """Evaluate whichever stands at layer l."""
         return (self.mistaken if symbols["l"] in self.layers else self.correct).at(symbols)
 
 
 def replaced(
     setting: Setting, identity: str, wrong: Callable[..., Any], place: str = "at every layer"
-) -> dict[str, Equation]:
+) -> dict[str, Any]:
     """The entries of the table under which `identity` is the function `wrong` at the place."""
     layers = PLACES[place](setting.architecture.layers)
     mistaken = equation(identity, wrong)
     names = [name for name in (identity, f"{identity} output") if name in setting.table]
-    return {
-        name: Placed(
-            identity, "", "", "", wrong, mistaken.symbols, mistaken, setting.table[name], layers
-        )
-        for name in names
-    }
+    return {name: Placed(mistaken, setting.table[name], layers) for name in names}
 
 
-def composed(setting: Setting, edits: Table) -> Tensors:
+def composed(setting: Setting, edits: Mapping[str, Any]) -> Tensors:
     """The tensors of the gradient with these entries in the table."""
     return interleaved(setting.compose(edits))
 

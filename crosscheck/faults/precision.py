@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.faults import running
+from crosscheck.faults import bounded
+from crosscheck.faults.bounded import Bounded, narrowed
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import composed, replaced
 from crosscheck.faults.right import equation
-from crosscheck.faults.running import Running, narrowed
 from crosscheck.faults.scale import times
 from crosscheck.values import Arithmetic, Array
 
@@ -27,8 +27,8 @@ PRODUCTS = (
 
 def _product(left: Any, right: Any, operands: str, accumulate: str | None) -> Any:
     """left @ right with operands rounded first, and sums formed in `accumulate` if it is given."""
-    if isinstance(left, Running):
-        rules = running.rules(Arithmetic(accumulate)) if accumulate else None
+    if isinstance(left, Bounded):
+        rules = bounded.rules(Arithmetic(accumulate)) if accumulate else None
         return left.rounded_to(operands).product(right.rounded_to(operands), rules)
     dtype = left.dtype
     left, right = (narrowed(x.astype(np.float64), operands) for x in (left, right))
@@ -82,7 +82,7 @@ def _forward(setting: Setting, operands: str, accumulate: str | None, first_only
     from crosscheck.faults import right
 
     inputs = setting.network.inputs
-    sigmas = running.activation if isinstance(inputs, Running) else right.plain
+    sigmas = bounded.activation if isinstance(inputs, Bounded) else right.plain
 
     def layer(name: str) -> Any:
         sigma = sigmas(name)
@@ -101,14 +101,14 @@ def _forward(setting: Setting, operands: str, accumulate: str | None, first_only
 def _throughout(setting: Setting, _: Parameters) -> Tensors:
     """Everything in float32, handed out as float64."""
     network = setting.network
-    if not isinstance(network.inputs, Running):
+    if not isinstance(network.inputs, Bounded):
         low = _network_of(setting, lambda x: x.astype(np.float32))
         return [t.astype(np.float64) for t in low.right]
-    rules = running.rules(Arithmetic("float32"))
+    rules = bounded.rules(Arithmetic("float32"))
 
-    def cast(x: Running) -> Running:
+    def cast(x: Bounded) -> Bounded:
         rounded = x.rounded_to("float32")
-        return Running(rounded.value, rounded.error, rules)
+        return Bounded(rounded.value, rounded.error, rules)
 
     return _network_of(setting, cast).right
 
@@ -129,13 +129,13 @@ def _network_of(setting: Setting, cast: Any) -> Setting:
 
 def _monotone(tensor: Any, change: Any) -> Any:
     """A non-decreasing function of every entry; E is how far it takes the ends of the ball."""
-    if not isinstance(tensor, Running):
+    if not isinstance(tensor, Bounded):
         return change(tensor).astype(tensor.dtype)
     spread = tensor.error + tensor.doubt
     value = change(tensor.middle)
     low, high = change(tensor.middle - spread), change(tensor.middle + spread)
     error = np.maximum(high - value, value - low) + 4 * tensor.rules.u * np.abs(value)
-    return Running(value, error, tensor.rules)
+    return Bounded(value, error, tensor.rules)
 
 
 def _rounded_result(setting: Setting, _: Parameters) -> Tensors:
@@ -156,7 +156,7 @@ def _fit_limit(setting: Setting, got: Sequence[Array]) -> Parameters | None:
     """The largest magnitude returned, if the right gradient goes beyond it."""
     limit = max(float(np.max(np.abs(t))) for t in got)
     beyond = any(np.any(t.size - t.error > limit) for t in setting.right)
-    return {"limit": limit} if beyond and np.isfinite(limit) else None
+    return {"limit": limit} if beyond and limit and np.isfinite(limit) else None
 
 
 def _norm(tensors: Sequence[Array]) -> float:
@@ -165,7 +165,7 @@ def _norm(tensors: Sequence[Array]) -> float:
 
 def _clipped_norm(setting: Setting, parameters: Parameters) -> Tensors:
     tensors, limit = setting.right, parameters["limit"]
-    if not isinstance(tensors[0], Running):
+    if not isinstance(tensors[0], Bounded):
         norm = _norm(tensors)
         return times(tensors, limit / norm) if norm > limit else tensors
     norm = _norm([t.middle for t in tensors])
@@ -175,7 +175,7 @@ def _clipped_norm(setting: Setting, parameters: Parameters) -> Tensors:
     rules = tensors[0].rules
     relative = parameters.get("doubt", 0.0) / limit + 2 * spread / norm + 8 * rules.u
     factor = limit / norm
-    scaled = Running(np.asarray(factor), np.asarray(factor * relative), rules)
+    scaled = Bounded(np.asarray(factor), np.asarray(factor * relative), rules)
     return [t * scaled for t in tensors]
 
 
@@ -196,7 +196,9 @@ def _noisy(setting: Setting, parameters: Parameters) -> Tensors:
     noisy = []
     for tensor in setting.right:
         factors = np.asarray(1 + 0.01 * rng.standard_normal(tensor.shape))
-        noisy.append(tensor * factors.astype(tensor.dtype) if isinstance(tensor, np.ndarray) else tensor)
+        noisy.append(
+            tensor * factors.astype(tensor.dtype) if isinstance(tensor, np.ndarray) else tensor
+        )
     return noisy
 
 

@@ -148,7 +148,7 @@ def _fit_constant(setting: Setting, got: Sequence[Array]) -> Parameters | None:
         where = np.unravel_index(int(np.argmin(doubt)), doubt.shape)
         if doubt[where] < best:
             best, ratio = float(doubt[where]), float(values[where] / tensor.middle[where])
-    return None if ratio is None else {"factor": ratio}
+    return None if not ratio else {"factor": ratio}
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -39,9 +39,9 @@ def _of_activation(name: str, a: Any, z: Any, table: Any, w: Any, b: Any) -> Any
 
 def _sigma(name: str, x: Any) -> Any:
     """σ by its name, on whatever x is."""
-    from crosscheck.faults import right, running
+    from crosscheck.faults import bounded, right
 
-    return (running.activation if hasattr(x, "rules") else right.plain)(name)(x)
+    return (bounded.activation if hasattr(x, "rules") else right.plain)(name)(x)
 
 
 def _slope_of_other(name: str, a: Any, *_: Any) -> Any:

@@ -239,6 +239,13 @@ FAULTS: tuple[Fault, ...] = (
         _zero_row,
     ),
     Fault(
+        "all-zero",
+        "tensors",
+        "every gradient is zero",
+        lambda setting, _: [_masked(t, ..., 0.0) for t in setting.right],
+        simplicity=0,
+    ),
+    Fault(
         "first-layer-missing",
         "tensors",
         "the first layer's gradients are zero: the loop stops one layer too early",

@@ -1,7 +1,7 @@
 """Arrays that carry a bound of their rounding errors: running error analysis by operators.
 
 A gradient is a composition of a table of equations, and those run on whatever has operators. On
-`Running` arrays any table, a wrong one too, yields its gradient together with a bound of what
+`Bounded` arrays any table, a wrong one too, yields its gradient together with a bound of what
 an engine's evaluation of the same table may be off by, by the rules of `bound` (Higham,
 *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.3).
 
@@ -21,20 +21,20 @@ VALUE_ROUNDOFF = {"float64": 2.0**-53, "ddouble": 2.0**-100}
 """Unit roundoff of the number types that values come in; xprec's is some units above 2^-104."""
 
 
-class Running:
+class Bounded:
     """An array of exact numbers, known by `value` and by `error`, E of an engine's evaluation.
 
     `error` >= |computed by the engine - exact|, float64, of the shape of `value`. The value's
     own distance from exact is `doubt`, which is E in the value's roundoff.
     """
 
-    __array_ufunc__ = None  # so that ndarray * Running asks Running
+    __array_ufunc__ = None  # so that ndarray * Bounded asks Bounded
 
     def __init__(self, value: Any, error: Array, rules: bound.Rules) -> None:
         self.value, self.error, self.rules = value, error, rules
 
     @classmethod
-    def exact(cls, array: Array, rules: bound.Rules, double_double: bool = False) -> "Running":
+    def exact(cls, array: Array, rules: bound.Rules, double_double: bool = False) -> "Bounded":
         """An array that the engine is given, so that nobody has an error in it."""
         value = array.astype(np.float64)
         error = np.zeros(value.shape)
@@ -68,79 +68,79 @@ class Running:
     def __len__(self) -> int:
         return len(self.value)
 
-    def _like(self, other: Any) -> "Running":
+    def _like(self, other: Any) -> "Bounded":
         """A plain number or array as one that is exact."""
-        if isinstance(other, Running):
+        if isinstance(other, Bounded):
             return other
         plain = np.asarray(other, np.float64)
-        return Running(plain, np.zeros(plain.shape), self.rules)
+        return Bounded(plain, np.zeros(plain.shape), self.rules)
 
-    def _rounded(self, value: Any, error: Array, underflow: float = 0.0) -> "Running":
+    def _rounded(self, value: Any, error: Array, underflow: float = 0.0) -> "Bounded":
         """One rounding of `value` on top of `error`."""
         size = np.abs(value.astype(np.float64)) + 2 * error
-        return Running(value, error + self.rules.u * size + underflow, self.rules)
+        return Bounded(value, error + self.rules.u * size + underflow, self.rules)
 
-    def __add__(self, other: Any) -> "Running":
+    def __add__(self, other: Any) -> "Bounded":
         other = self._like(other)
         return self._rounded(self.value + other.value, self.error + other.error)
 
     __radd__ = __add__
 
-    def __neg__(self) -> "Running":
-        return Running(-self.value, self.error, self.rules)
+    def __neg__(self) -> "Bounded":
+        return Bounded(-self.value, self.error, self.rules)
 
-    def __sub__(self, other: Any) -> "Running":
+    def __sub__(self, other: Any) -> "Bounded":
         return self + -self._like(other)
 
-    def __rsub__(self, other: Any) -> "Running":
+    def __rsub__(self, other: Any) -> "Bounded":
         return self._like(other) + -self
 
-    def __mul__(self, other: Any) -> "Running":
+    def __mul__(self, other: Any) -> "Bounded":
         other = self._like(other)
         error = self.size * other.error + self.error * (other.size + other.error)
         return self._rounded(self.value * other.value, error, self.rules.eta)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, number: float) -> "Running":
+    def __truediv__(self, number: float) -> "Bounded":
         """Division by a plain number."""
         return self._rounded(self.value / number, self.error / abs(number), self.rules.eta)
 
-    def __matmul__(self, other: "Running") -> "Running":
+    def __matmul__(self, other: "Bounded") -> "Bounded":
         return self.product(other)
 
-    def product(self, other: "Running", rules: bound.Rules | None = None) -> "Running":
+    def product(self, other: "Bounded", rules: bound.Rules | None = None) -> "Bounded":
         """The matrix product; `rules` of a coarser arithmetic if it is not formed in one's own."""
         value = self.value @ other.value
         left = bound.Uncertain(self.size, self.error)
         right = bound.Uncertain(other.size, other.error)
         error, _ = (rules or self.rules).product(left, right, value.astype(np.float64))
-        return Running(value, error, self.rules)
+        return Bounded(value, error, self.rules)
 
-    def sum(self, axis: int) -> "Running":
+    def sum(self, axis: int) -> "Bounded":
         """Sum over an axis of a matrix, by the rule of the product with ones."""
         matrix = self if axis == 0 else self.T
-        ones = Running(np.ones((1, len(matrix))), np.zeros((1, len(matrix))), self.rules)
+        ones = Bounded(np.ones((1, len(matrix))), np.zeros((1, len(matrix))), self.rules)
         return (ones @ matrix)[0]
 
     @property
-    def T(self) -> "Running":
-        return Running(self.value.T, self.error.T, self.rules)
+    def T(self) -> "Bounded":
+        return Bounded(self.value.T, self.error.T, self.rules)
 
-    def __getitem__(self, index: Any) -> "Running":
-        return Running(self.value[index], self.error[index], self.rules)
+    def __getitem__(self, index: Any) -> "Bounded":
+        return Bounded(self.value[index], self.error[index], self.rules)
 
-    def reshape(self, *shape: int) -> "Running":
-        return Running(self.value.reshape(*shape), self.error.reshape(*shape), self.rules)
+    def reshape(self, *shape: int) -> "Bounded":
+        return Bounded(self.value.reshape(*shape), self.error.reshape(*shape), self.rules)
 
-    def rounded_to(self, name: str) -> "Running":
+    def rounded_to(self, name: str) -> "Bounded":
         """Rounded to a narrower format, as an engine would.
 
         Where the error leaves open which of two neighbours it is, both are allowed.
         """
         low, high = (narrowed(self.middle + sign * self.error, name) for sign in (-1, 1))
         value = narrowed(self.middle, name)
-        return Running(value, np.maximum(high - value, value - low), self.rules)
+        return Bounded(value, np.maximum(high - value, value - low), self.rules)
 
 
 def _double_double(array: Array) -> Any:
@@ -167,15 +167,15 @@ def rules(arithmetic: Arithmetic) -> bound.Rules:
     return bound.Rules(arithmetic)
 
 
-def activation(name: str) -> Callable[[Running], Running]:
-    """σ on Running arrays, by the bound's rule for the activation of this name."""
+def activation(name: str) -> Callable[[Bounded], Bounded]:
+    """σ on Bounded arrays, by the bound's rule for the activation of this name."""
 
-    def apply(z: Running) -> Running:
+    def apply(z: Bounded) -> Bounded:
         value = _activated(name, z.value)
         plain = value.astype(np.float64)
         slope = None if name == "identity" else _slope(name, plain)
         layer = bound.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
-        return Running(value, layer.error, z.rules)
+        return Bounded(value, layer.error, z.rules)
 
     return apply
 
