@@ -186,9 +186,10 @@ def _activated(name: str, z: Any) -> Any:
         return z
     if name == "relu":
         return np.where(z > 0, z, 0 * z)
-    e = np.exp(-np.abs(z) * (2 if name == "tanh" else 1))
     if name == "tanh":
-        return np.where(z < 0, e - 1, 1 - e) / (1 + e)
+        shortfall = np.expm1(-2 * np.abs(z))
+        return np.where(z < 0, shortfall, -shortfall) / (2 + shortfall)
+    e = np.exp(-np.abs(z))
     return np.where(z < 0, e, 1 + 0 * e) / (1 + e)
 
 
