@@ -2,29 +2,82 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crosscheck.engines.conformity import Malformed
+from crosscheck.engines.interface import Unsupported
 from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
 
 UserFunction = Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """The arrays that a function wants: how they are made, and the context it runs in."""
+
+    array: Callable[[Array], Any] = np.array
+    context: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
+
+
+def _torch() -> Dialect:
+    import torch
+
+    return Dialect(lambda array: torch.from_numpy(np.array(array)))
+
+
+def _jax() -> Dialect:
+    """float64 in a context, so that the user's own setting stays as it is."""
+    import jax
+    import jax.numpy as jnp
+
+    return Dialect(jnp.asarray, lambda: jax.enable_x64(True))
+
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {"numpy": Dialect, "torch": _torch, "jax": _jax}
+"""Kinds of arrays that a function may be handed, by the value of `arrays`."""
+
+
+def dialect(arrays: str) -> Dialect:
+    """Raises ValueError for an unknown kind, Unsupported where its library is missing."""
+    if arrays not in DIALECTS:
+        raise ValueError(f"unknown arrays {arrays!r}: known are {', '.join(DIALECTS)}")
+    try:
+        return DIALECTS[arrays]()
+    except ModuleNotFoundError as error:
+        raise Unsupported(
+            f'arrays="{arrays}" needs {error.name}, which is not installed: '
+            f"pip install 'gradcrosscheck[{arrays}]'"
+        ) from None
+
+
 class CallableEngine:
     """gradient(weights, biases, inputs, targets) -> (weight gradients, bias gradients).
 
-    The function gets copies of the case's arrays. Nothing is known of how it computes, so the
-    bound allows both orders of evaluation, and subnormals read as zero.
+    The function gets copies of the case's arrays; `changed` names those that it wrote to.
+    Nothing is known of how it computes, so the bound allows both orders of evaluation, and
+    subnormals read as zero. `arrays` is numpy, torch or jax.
     """
 
-    def __init__(self, function: UserFunction, name: str | None = None) -> None:
+    def __init__(
+        self, function: UserFunction, name: str | None = None, arrays: str = "numpy"
+    ) -> None:
+        if not callable(function):
+            raise ValueError(
+                f"the gradient is a {type(function).__name__}, expected a function "
+                "gradient(weights, biases, inputs, targets)"
+            )
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.dialect = dialect(arrays)
+        self.changed: set[str] = set()
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
         return True
@@ -34,33 +87,97 @@ class CallableEngine:
 
     def gradients(self, case: Case) -> Gradients:
         """Raises Malformed where the result is not a pair of lists of arrays."""
-        result = self.function(
-            [np.array(w) for w in case.weights],
-            [np.array(b) for b in case.biases],
-            np.array(case.inputs),
-            np.array(case.targets),
-        )
-        if not isinstance(result, (tuple, list)) or len(result) != 2:
-            raise Malformed(
-                f"the function returned {_describe(result)}, expected a pair: "
-                "weight gradients and bias gradients"
-            )
-        weights, biases = (self._arrays(part) for part in result)
-        return Gradients(None, weights, biases)
+        make = self.dialect.array
+        with self.dialect.context():
+            weights, biases = ([make(x) for x in part] for part in (case.weights, case.biases))
+            inputs, targets = make(case.inputs), make(case.targets)
+            result = self.function(weights, biases, inputs, targets)
+            self._watch(case, weights, biases, inputs, targets)
+            by_weight, by_bias = (_lists(part, what) for part, what in _pair(result))
+            return Gradients(None, by_weight, by_bias)
 
-    def _arrays(self, part: Any) -> list[Array]:
-        if not isinstance(part, (tuple, list)):
-            raise Malformed(f"{_describe(part)} came, expected a list with one array per layer")
-        return [np.asarray(array) for array in part]
+    def _watch(self, case: Case, weights: Any, biases: Any, inputs: Any, targets: Any) -> None:
+        """Remember which of its copies the function wrote to."""
+        for name, given, now in (
+            ("weights", case.weights, weights),
+            ("biases", case.biases, biases),
+            ("inputs", [case.inputs], [inputs]),
+            ("targets", [case.targets], [targets]),
+        ):
+            same = len(given) == len(now) and all(
+                np.array_equal(a, np.asarray(as_array(b))) for a, b in zip(given, now, strict=True)
+            )
+            if not same:
+                self.changed.add(name)
+
+
+def _pair(result: Any) -> list[tuple[Any, str]]:
+    """The two parts of what the function returned, with what they should be."""
+    if result is None:
+        raise Malformed(
+            "the function returned None, expected a pair (weight gradients, bias gradients): "
+            "is a return missing?"
+        )
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise Malformed(
+            f"the function returned {_describe(result)}, expected a pair: "
+            "weight gradients and bias gradients" + _flat(result)
+        )
+    return [(result[0], "weight"), (result[1], "bias")]
+
+
+def _flat(result: Any) -> str:
+    """A hint for the ways in which a pair is missed."""
+    if isinstance(result, (tuple, list)) and len(result) > 2 and len(result) % 2 == 0:
+        return "; it looks like w2, b2, w3, … in one list: return (list of w, list of b)"
+    if isinstance(result, dict):
+        return "; it looks like a dictionary of gradients: return (list of w, list of b)"
+    return ""
+
+
+def _lists(part: Any, what: str) -> list[Array]:
+    if not isinstance(part, (tuple, list)):
+        raise Malformed(
+            f"the {what} gradients are {_describe(part)}, expected a list with one array per layer"
+        )
+    for k, thing in enumerate(part):
+        if thing is None:
+            raise Malformed(
+                f"the {what} gradient of layer {k + 2} is None, expected an array: "
+                "was it never computed, or is requires_grad missing?"
+            )
+    return [as_array(thing) for thing in part]
+
+
+def as_array(thing: Any) -> Array:
+    """NumPy's view of an array of NumPy, torch or JAX, in its own dtype."""
+    if hasattr(thing, "detach"):
+        thing = thing.detach().cpu()
+    return np.asarray(thing)
 
 
 def _describe(thing: Any) -> str:
     if isinstance(thing, (tuple, list)):
         return f"a {type(thing).__name__} of {len(thing)}"
-    return f"a {type(thing).__name__}"
+    kind = f"a {type(thing).__name__}"
+    return f"{kind} of shape {tuple(thing.shape)}" if hasattr(thing, "shape") else kind
 
 
-def from_text(text: str) -> CallableEngine:
+def address(function: UserFunction) -> str:
+    """How `--engine` finds the function: module:name, or file.py:name; empty if it cannot."""
+    name = getattr(function, "__qualname__", "")
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    if not name.isidentifier() or module is None or getattr(module, name, None) is not function:
+        return ""
+    if module.__name__ != "__main__":
+        return f"{module.__name__}:{name}"
+    try:
+        return f"{Path(inspect.getfile(function)).name}:{name}"
+    except (OSError, TypeError):
+        return ""
+
+
+def from_text(text: str, arrays: str = "numpy") -> CallableEngine:
     """The engine of "package.module:function" or "path/to/file.py:function".
 
     Raises ValueError where the module, the file or the function cannot be found.
@@ -73,8 +190,16 @@ def from_text(text: str) -> CallableEngine:
     module = _load_file(place) if place.endswith(".py") else _load_module(place)
     function = getattr(module, attribute, None)
     if not callable(function):
-        raise ValueError(f"{place} has no function {attribute!r}")
-    return CallableEngine(function, text)
+        raise ValueError(f"{place} has no function {attribute!r}" + _others(module, attribute))
+    return CallableEngine(function, text, arrays)
+
+
+def _others(module: Any, attribute: str) -> str:
+    import difflib
+
+    functions = [n for n, f in vars(module).items() if inspect.isfunction(f)]
+    close = difflib.get_close_matches(attribute, functions, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def source(text: str) -> str:
@@ -90,8 +215,9 @@ def _load_module(name: str) -> Any:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ValueError(f"cannot import {name}: {error}") from None
+    except Exception as error:
+        reason = error if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot import {name}: {reason}") from None
 
 
 def _load_file(path: str) -> Any:
@@ -106,3 +232,20 @@ def _load_file(path: str) -> Any:
     except Exception as error:
         raise ValueError(f"cannot run {path}: {type(error).__name__}: {error}") from None
     return module
+
+
+def hint(error: Exception, case: Case) -> str:
+    """What probably happened where a user's function raised, or nothing."""
+    text = str(error)
+    of = case.architecture
+    shapes = ("shape", "mismatch", "aligned", "broadcast", "matmul", "size of tensor", "dimension")
+    if any(word in text.lower() for word in shapes):
+        return (
+            f" (layers {of.label}: weights[k] is (n_in, n_out), inputs are (D, {of.widths[0]}); "
+            "is a transpose missing or one too many?)"
+        )
+    if isinstance(error, TypeError) and "positional argument" in text:
+        return " (it is called as gradient(weights, biases, inputs, targets))"
+    if isinstance(error, TypeError) and "numpy" in text:
+        return ' (it got NumPy arrays: arrays="torch" or arrays="jax" hands native ones)'
+    return ""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.faults.bounded import Bounded
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import composed, replaced
 from crosscheck.faults.right import COST_EXPONENTS
@@ -135,20 +136,36 @@ def _every_layer(identity: str, what: str, factor: Any, samples: int) -> Fault:
     return Fault(identity, "scale", what, compute, needs=needs)
 
 
+KNOWN_TO = 2.0**-10
+"""A parameter that a gradient leaves open by more than this share is not read from it."""
+
+
+def doubtful(setting: Setting, number: float, doubt: float) -> Any:
+    """A parameter that was read from a gradient, in the setting's number type."""
+    inputs = setting.network.inputs
+    if isinstance(inputs, np.ndarray):
+        return inputs.dtype.type(number)
+    return Bounded(np.asarray(number), np.asarray(doubt), inputs.rules)
+
+
 def _constant(setting: Setting, parameters: Parameters) -> Tensors:
-    return times(setting.right, parameters["factor"])
+    factor = doubtful(setting, parameters["factor"], parameters.get("doubt", 0.0))
+    return [t * factor for t in setting.right]
 
 
 def _fit_constant(setting: Setting, got: Sequence[Array]) -> Parameters | None:
     """The ratio at the entry that is known best."""
-    best, ratio = np.inf, None
+    best, ratio = np.inf, 0.0
     for tensor, values in zip(setting.right, got, strict=True):
         with np.errstate(all="ignore"):
-            doubt = np.where(tensor.middle != 0, tensor.error / np.abs(tensor.middle), np.inf)
-        where = np.unravel_index(int(np.argmin(doubt)), doubt.shape)
-        if doubt[where] < best:
-            best, ratio = float(doubt[where]), float(values[where] / tensor.middle[where])
-    return None if not ratio else {"factor": ratio}
+            doubts = (tensor.error + tensor.doubt) / np.abs(tensor.middle)
+        doubts[~np.isfinite(doubts)] = np.inf
+        where = np.unravel_index(int(np.argmin(doubts)), doubts.shape)
+        if doubts[where] < best:
+            best, ratio = float(doubts[where]), float(values[where] / tensor.middle[where])
+    if not ratio or not np.isfinite(ratio) or best > KNOWN_TO:
+        return None
+    return {"factor": ratio, "doubt": abs(ratio) * (2 * best + 4 * setting.right[0].rules.u)}
 
 
 FAULTS: tuple[Fault, ...] = (

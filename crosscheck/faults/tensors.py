@@ -7,6 +7,7 @@ import numpy as np
 
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.samples import typed
+from crosscheck.faults.scale import KNOWN_TO, doubtful
 from crosscheck.values import Array
 
 GITHUB = "https://github.com/"
@@ -57,21 +58,27 @@ def _frozen(which: int) -> Any:
 def _decay(setting: Setting, parameters: Parameters) -> Tensors:
     """+ λ w on every weight."""
     tensors = list(setting.right)
+    rate = doubtful(setting, parameters["rate"], parameters.get("doubt", 0.0))
     for k, w in enumerate(setting.network.weights):
-        rate = parameters["rate"]
-        tensors[2 * k] = tensors[2 * k] + w * (
-            w.dtype.type(rate) if isinstance(w, np.ndarray) else rate
-        )
+        tensors[2 * k] = tensors[2 * k] + w * rate
     return tensors
 
 
 def _fit_decay(setting: Setting, got: Sequence[Array]) -> Parameters | None:
     """λ at the weight where it is known best."""
-    w = setting.network.weights[0].middle
-    best = np.unravel_index(int(np.argmax(np.abs(w))), w.shape)
-    if w[best] == 0:
-        return None
-    return {"rate": float((got[0][best] - setting.right[0].middle[best]) / w[best])}
+    best: tuple[float, float] = (np.inf, 0.0)
+    for k, w in enumerate(setting.network.weights):
+        tensor, values = setting.right[2 * k], got[2 * k]
+        u = tensor.rules.u
+        with np.errstate(all="ignore"):
+            spread = tensor.error + tensor.doubt + 2 * u * np.abs(values)
+            doubts = spread / np.abs(w.middle)
+            rates = (values - tensor.middle) / w.middle
+        doubts[~np.isfinite(doubts)] = np.inf
+        where = np.unravel_index(int(np.argmin(doubts)), doubts.shape)
+        best = min(best, (float(doubts[where]), float(rates[where])))
+    doubt, rate = best
+    return {"rate": rate, "doubt": 2 * doubt} if 2 * doubt < KNOWN_TO * abs(rate) else None
 
 
 def _pick(rng: np.random.Generator, setting: Setting) -> Parameters:
