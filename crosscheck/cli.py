@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-INTERRUPTED, USAGE, INTERNAL = 130, 2, 3
+INTERRUPTED, USAGE = 130, 2
 
 
 class Range(click.ParamType):
@@ -44,6 +44,41 @@ class Names(click.ParamType):
             return value
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         return names or self.fail("no name is given", param, ctx)
+
+
+class Shard(click.ParamType):
+    """K/N: shard K of N, from 1."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        number, _, of = value.partition("/")
+        try:
+            shard = (int(number), int(of))
+        except ValueError:
+            self.fail(f"{value!r} is not a shard such as 2/5", param, ctx)
+        if not 1 <= shard[0] <= shard[1]:
+            self.fail(f"{value!r} must be K/N with 1 <= K <= N", param, ctx)
+        return shard
+
+
+class Memory(click.ParamType):
+    """A size in bytes, or with K, M, G or T for powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        text = value.strip().upper().removesuffix("B").removesuffix("I")
+        power = "KMGT".find(text[-1:]) + 1 if text[-1:] else 0
+        try:
+            size = int(float(text[:-1] if power else text) * 1024**power)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a size such as 2G or 500M", param, ctx)
+        return size if size > 0 else self.fail(f"{value!r} is not more than nothing", param, ctx)
 
 
 FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
@@ -103,6 +138,25 @@ def crosscheck() -> None:
 @click.option(
     "--strict", is_flag=True, help="A SUSPECT, or being better than the baseline, fails too."
 )
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the cores by default.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Seconds for one engine on one case.",
+)
+@click.option("--memory-limit", type=Memory(), help="Most memory of a process, such as 4G.")
+@click.option("--shard", type=Shard(), help="Only part K of N; see `crosscheck merge`.")
+@click.option("--dask", metavar="ADDRESS", help="Compute on this Dask scheduler's cluster.")
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run into the same folder.")
+@click.option(
+    "--deep",
+    type=click.Choice(["sample", "all"]),
+    default="sample",
+    show_default=True,
+    help="Cases that get the ℓ2 bound and stagewise checks.",
+)
 def run(
     cases: int,
     seed: int,
@@ -119,6 +173,9 @@ def run(
     baseline: str | None,
     speed: bool,
     strict: bool,
+    deep: str,
+    memory_limit: int | None,
+    **conduct: Any,
 ) -> int:
     """Judge engines on random architectures, and write the rows and a summary."""
     from pathlib import Path
@@ -127,15 +184,16 @@ def run(
 
     from crosscheck import running
     from crosscheck.gating import Ending
-    from crosscheck.suite import Plan
+    from crosscheck.plan import Plan
     from crosscheck.values import Distribution
 
     distribution = Distribution(layers, widths, samples, output)
-    plan = Plan(dtypes=dtypes, cases=cases, seed=seed, distribution=distribution)
+    plan = Plan(dtypes=dtypes, cases=cases, seed=seed, distribution=distribution, deep=deep)
     wanted = running.Wanted(engines, own)
     held_to = Path(baseline) if baseline else None
     ending = Ending(output_format, formats, held_to, strict, speed)
-    return running.run(plan, wanted, Path(out), Console(), ending)
+    how = running.Conduct(memory=memory_limit, **conduct)
+    return running.run(plan, wanted, Path(out), Console(), ending, how)
 
 
 @crosscheck.command()
@@ -193,12 +251,27 @@ def compare(run: str, baseline: str, output_format: str, speed: bool, strict: bo
     return gating.compare(Path(run), ending, Console())
 
 
+@crosscheck.command()
+@click.argument("shards", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--strict", is_flag=True, help="A SUSPECT fails the run too.")
+def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
+    """Put the folders of the shards of one run together."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from crosscheck import merging
+
+    return merging.merge([Path(shard) for shard in shards], Path(out), Console(), strict)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
     try:
         status = crosscheck.main(arguments, prog_name="crosscheck", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("crosscheck: interrupted; nothing was replaced", err=True)
+        click.echo("crosscheck: interrupted; nothing was replaced, and --resume goes on", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         click.echo(f"crosscheck: {error.format_message()}", err=True)
@@ -206,4 +279,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         click.echo(f"crosscheck: {error}", err=True)
         sys.exit(getattr(error, "exit_status", USAGE))
+    except Exception as error:
+        if not hasattr(error, "exit_status"):
+            raise
+        click.echo(f"crosscheck: {error}", err=True)
+        sys.exit(error.exit_status)
     sys.exit(status or 0)

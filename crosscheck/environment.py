@@ -57,16 +57,16 @@ def describe() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": versions(),
         "cpu": _processor(),
         "simd": _simd(),
         "blas": sorted(libraries, key=str),
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
-        "code": _code(),
+        "code": code(),
     }
 
 
-def _code() -> str:
+def code() -> str:
     """16 hexadecimal digits that stand for those of our files that compute."""
     package = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
@@ -83,6 +83,11 @@ def digest_of_file(path: str | Path) -> str | None:
         return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
     except OSError:
         return None
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of the packages that a run depends on; None for what is not installed."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str | None:

@@ -38,15 +38,24 @@ def read(folder: Path) -> FinishedRun:
     Raises ValueError where there is no folder, a file is missing or damaged, a column is missing
     or has another type, or a newer version wrote it.
     """
-    if not folder.is_dir():
-        raise ValueError(f"there is no run in {folder}: it is no folder")
-    record = _record(folder / "run.json")
-    _require_seal(folder, record)
+    record = record_of(folder)
     frames = {name: _frame(folder / f"{name}.parquet", name) for name in FRAMES}
     _require_engine_columns(frames["cases"], folder)
     compared = folder / "comparison.json"
     comparison = _json(compared) if compared.exists() else None
     return FinishedRun(**frames, record=record, comparison=comparison, folder=str(folder))
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """The run.json of the run in this folder, whose files are what was sealed.
+
+    Raises ValueError as `read` does, but for the content of the frames.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no run in {folder}: it is no folder")
+    record = _record(folder / "run.json")
+    _require_seal(folder, record)
+    return record
 
 
 def _json(path: Path) -> dict[str, Any]:

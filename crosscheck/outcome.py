@@ -1,6 +1,7 @@
 """What a run's rows amount to: counts by verdict, and the exit status."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,25 +20,40 @@ def counts(errors: pd.DataFrame) -> dict[str, int]:
 def exit_status(
     errors: pd.DataFrame, cases: pd.DataFrame, wanted: Sequence[str] = (), strict: bool = False
 ) -> int:
+    """The exit status of a run with these rows: see `status_of`."""
+    prefix = "status:"
+    statuses = {
+        name.removeprefix(prefix): Counter(cases[name])
+        for name in cases.columns
+        if name.startswith(prefix)
+    }
+    return status_of(counts(errors), statuses, wanted, strict)
+
+
+def status_of(
+    verdicts: Mapping[str, int],
+    statuses: Mapping[str, Counter[str]],
+    wanted: Sequence[str] = (),
+    strict: bool = False,
+) -> int:
     """The exit status: 1 before 3 before 5, else 0.
 
     1 for a defect (with `strict`, a suspect too); 3 where an engine raised, crashed or timed
     out, or is among `wanted`, those asked for by name, and ran on no case; 5 where nothing is
-    consistent.
+    consistent. `verdicts` counts tensors, `statuses` cases by engine.
     """
-    found = counts(errors)
-    if found["DEFECT"] or (strict and found["SUSPECT"]):
+    if verdicts["DEFECT"] or (strict and verdicts["SUSPECT"]):
         return DEFECT
-    if engine_failed(cases, wanted):
+    if any(_failed(of_engine) for of_engine in statuses.values()):
         return FAILED
-    return OK if found["CONSISTENT"] else NOTHING
+    if any(_never_ran(statuses.get(name, Counter())) for name in wanted):
+        return FAILED
+    return OK if verdicts["CONSISTENT"] else NOTHING
 
 
-def engine_failed(cases: pd.DataFrame, wanted: Sequence[str]) -> bool:
-    """Whether an engine raised, crashed or timed out, or a wanted one never ran."""
-    statuses = cases.filter(regex="^status:")
-    if statuses.isin(["error", "crash", "timeout"]).to_numpy().any():
-        return True
-    return len(cases) > 0 and any(
-        bool((cases[f"status:{name}"] == "unsupported").all()) for name in wanted
-    )
+def _failed(statuses: Counter[str]) -> bool:
+    return any(statuses[status] for status in ("error", "crash", "timeout"))
+
+
+def _never_ran(statuses: Counter[str]) -> bool:
+    return statuses["unsupported"] > 0 and not statuses["ok"]

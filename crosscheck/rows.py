@@ -89,6 +89,9 @@ PAIRS: Mapping[str, Column] = {
 }
 """One row per case × pair of engines."""
 
+NOT_SAMPLED = "not sampled"
+"""The status of an engine that takes only a sample of the cases, on one that it does not take."""
+
 VERDICTS = ("CONSISTENT", "SUSPECT", "DEFECT", "INCONCLUSIVE")
 STATUSES = ("ok", "unsupported", "error", "timeout", "crash")
 
@@ -96,10 +99,26 @@ STATUSES = ("ok", "unsupported", "error", "timeout", "crash")
 def engine_columns(engine: str) -> dict[str, Column]:
     """The columns that an engine adds to a case's row."""
     return {
-        f"status:{engine}": Column("str", "ok, unsupported, error, timeout or crash"),
+        f"status:{engine}": Column("str", "ok, unsupported, error, timeout, crash, or not sampled"),
         f"seconds:{engine}": Column("float64", "time of one gradient"),
         f"message:{engine}": Column("str", "what went wrong"),
     }
+
+
+def case_columns(engines: Iterable[str]) -> dict[str, Column]:
+    """The columns of a case's row in a run of these engines."""
+    columns = dict(CASES)
+    for name in engines:
+        columns.update(engine_columns(name))
+    return columns
+
+
+def schema(columns: Mapping[str, Column]) -> Any:
+    """The columns as a pyarrow schema."""
+    import pyarrow as pa
+
+    types = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
+    return pa.schema([(name, types[column.dtype]) for name, column in columns.items()])
 
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:

@@ -1,18 +1,33 @@
 """`crosscheck run`: a plan, run and reported; what the command does, without the command."""
 
+import os
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crosscheck import environment, finished, gating, outcome, rows, sampling, suite
+from crosscheck import (
+    assembly,
+    cluster,
+    environment,
+    finished,
+    gating,
+    outcome,
+    progress,
+    rows,
+    sampling,
+    sweep,
+)
 from crosscheck.engines import callable as user_engine, names
-from crosscheck.engines.interface import Engine, Unsupported
-from crosscheck.reports import folder, summaries, written
+from crosscheck.journal import Journal, Unwritable, writing
+from crosscheck.plan import Plan, Span, shard
+from crosscheck.pool import Limits, Pool
+from crosscheck.reports import folder, tally, written
+from crosscheck.reports.tally import Summary
 from crosscheck.values import Distribution
 
 
@@ -23,66 +38,158 @@ class Wanted(NamedTuple):
     own: Sequence[str]
 
 
-def choose(wanted: Wanted) -> tuple[dict[str, Engine | Unsupported], list[str]]:
-    """The engines of a run, and which of them were asked for by name.
+@dataclass(frozen=True)
+class Conduct:
+    """How a run is carried out; no row depends on it.
+
+    `jobs` processes, `timeout` seconds for one engine on one case, `memory` bytes a process may
+    hold; `shard` (K, N), or None for the whole; `dask` the address of a scheduler.
+    """
+
+    jobs: int | None = None
+    timeout: float = 120.0
+    memory: int | None = None
+    shard: tuple[int, int] | None = None
+    dask: str | None = None
+    resume: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.jobs or cores(), self.timeout, self.memory)
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def choose(plan: Plan, wanted: Wanted) -> tuple[Plan, list[str]]:
+    """The plan with its engines, and which of them were asked for by name.
+
+    No library of an engine is imported here: that is for the workers.
 
     Raises ValueError for an unknown name, or a function that cannot be found.
     """
-    crew: dict[str, Engine | Unsupported] = {}
     for text in wanted.own:
-        crew[text] = user_engine.from_text(text)
-    if wanted.named is None and crew:
-        return crew, list(crew)
-    crew.update(suite.muster(wanted.named if wanted.named is not None else names.DEFAULT))
-    return crew, [*wanted.own, *(wanted.named or ())]
+        user_engine.from_text(text)
+    for name in wanted.named or ():
+        names.require_known(name)
+    if wanted.named is None and not wanted.own:
+        return replace(plan, engines=names.DEFAULT, sampled=names.SAMPLED), []
+    engines = dict.fromkeys([*wanted.own, *(wanted.named or ())])
+    return replace(plan, engines=tuple(engines)), list(engines)
 
 
 def run(
-    plan: suite.Plan,
+    plan: Plan,
     wanted: Wanted,
     out: Path,
     console: Console,
     ending: gating.Ending = gating.PLAINLY,
+    conduct: Conduct | None = None,
 ) -> int:
     """Run the plan, write the folder, and end as asked; returns the exit status.
 
-    Raises ValueError for bad input, before anything is computed or written.
+    Raises ValueError for bad input, before anything is computed or written, and
+    journal.Unwritable where the disk is full: what was finished is kept then.
     """
     gating.require(ending)
-    crew, by_name = choose(wanted)
-    plan = replace(plan, engines=tuple(crew))
-    with folder.staged(out) as staging:
-        frames = _with_progress(plan, crew)
-        status = outcome.exit_status(frames.errors, frames.cases, by_name, ending.strict)
-        record = _record(plan, frames, status, wanted.own)
-        summary = summaries.by_engine(frames.errors, frames.cases)
-        folder.write(staging, {**vars(frames), "summary": summary}, record)
-        finished.seal(staging)
+    conduct = conduct or Conduct()
+    plan, by_name = choose(plan, wanted)
+    span = shard(plan.cases, *conduct.shard) if conduct.shard else plan.whole
+    folder.require_writable(out)
+    journal, found = sweep.open_journal(out, plan, span, conduct.resume)
+    log = Console(stderr=True)
+    for sentence in found:
+        log.print(f"Note: {sentence}", markup=False, style="yellow", soft_wrap=True)
+    try:
+        with _source(plan, conduct) as source, progress.shown(log) as show:
+            sweep.complete(journal, plan, span, source, show)
+        summary = finish(journal, plan, span, out, by_name, ending.strict)
+    except Unwritable as error:
+        raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None
+    finally:
+        journal.close()
+        if not journal.spans:
+            journal.remove()
+    journal.remove()
+    return end(out, summary, ending, console)
+
+
+@contextmanager
+def _source(plan: Plan, conduct: Conduct) -> Iterator[sweep.Source]:
+    """The workers: of this machine, or of a Dask cluster."""
+    source = (
+        cluster.Cluster(plan, conduct.limits, conduct.dask)
+        if conduct.dask
+        else Pool(plan, conduct.limits)
+    )
+    with source:
+        yield source
+
+
+def finish(
+    journal: Journal,
+    plan: Plan,
+    span: Span,
+    out: Path,
+    by_name: Sequence[str],
+    strict: bool,
+) -> Summary:
+    """Put the finished parts in the place of what `out` held; what they amount to."""
+    with writing(out), folder.staged(out) as staging:
+        summary = assembly.assemble(journal.parts(), plan.engines, staging)
+        status = outcome.status_of(summary.verdicts, summary.statuses, by_name, strict)
+        conclude(staging, summary, _record(plan, span, summary, status, by_name))
+    return summary
+
+
+READABLE_ROWS = 250_000
+"""Rows of errors up to which a run is read at once for its reports; beyond, its summary is."""
+
+
+def conclude(staging: Path, summary: Summary, record: dict[str, Any]) -> None:
+    """Write run.json and the summaries beside the rows."""
+    folder.write(staging, summary.engines, record)
+    finished.seal(staging)
+    if summary.tensors <= READABLE_ROWS:
         written.write_summary(finished.read(staging), staging)
-    status = gating.conclude(out, ending, console)
+    else:
+        text = tally.report(summary, record)
+        (staging / "summary.md").write_text(text, encoding="utf-8")
+
+
+def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) -> int:
+    """Show the run in `out`, and end as asked; the exit status.
+
+    A run with more rows than memory should hold is read only where reports or a baseline need
+    all of them.
+    """
+    plainly = ending.output_format == "full" and not ending.formats and not ending.baseline
+    if plainly and summary.tensors > READABLE_ROWS:
+        record = finished.record_of(out)
+        tally.show(summary, record, console)
+        status: int = record["exit_status"]
+    else:
+        status = gating.conclude(out, ending, console)
     if ending.output_format == "full":
         console.print(f"Rows and summary: {out}", markup=False, soft_wrap=True)
     return status
 
 
-def _with_progress(plan: suite.Plan, crew: suite.Crew) -> suite.Frames:
-    total = plan.cases * len(plan.dtypes)
-    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("cases", total=total)
-        advance: Callable[[int], None] = lambda done: bar.update(task, completed=done)  # noqa: E731
-        return suite.run(plan, crew, advance)
-
-
-def command_line(plan: suite.Plan) -> str:
+def command_line(plan: Plan) -> str:
     """The command that repeats the plan, with every option that is not the default."""
     words = ["crosscheck", "run", "--cases", str(plan.cases), "--seed", str(plan.seed)]
     own = [name for name in plan.engines if ":" in name]
     words += [word for name in own for word in ("--engine", name)]
     tabled = [name for name in plan.engines if ":" not in name]
-    if tabled:
+    if tabled and (plan.engines, plan.sampled) != (names.DEFAULT, names.SAMPLED):
         words += ["--engines", ",".join(tabled)]
     words += ["--dtypes", ",".join(plan.dtypes), *distribution_options(plan.distribution)]
+    words += ["--deep", plan.deep] if plan.deep != Plan().deep else []
     return shlex.join(words)
 
 
@@ -100,22 +207,19 @@ def distribution_options(of: Distribution) -> list[str]:
 
 
 def _record(
-    plan: suite.Plan, frames: suite.Frames, status: int, own: Sequence[str]
+    plan: Plan, span: Span, summary: Summary, status: int, by_name: Sequence[str]
 ) -> dict[str, Any]:
-    """What run.json holds."""
+    """What run.json holds; `span` are the indices of a shard, or all."""
     _, left_out = sampling.specials(plan.distribution)
     return {
         "schema_version": rows.SCHEMA_VERSION,
         "command": command_line(plan),
         "plan": plan.as_json(),
+        "span": list(span),
+        "asked_for": list(by_name),
         "specials_left_out": left_out,
-        "counts": outcome.counts(frames.errors),
-        "cases": len(frames.cases),
+        "counts": summary.verdicts,
+        "cases": summary.cases,
         "exit_status": status,
-        "environment": environment.describe() | {"own_code": _own_code(own)},
+        "environment": environment.describe() | {"own_code": sweep.own_code(plan)},
     }
-
-
-def _own_code(own: Sequence[str]) -> dict[str, str | None]:
-    """For each function of the user's, a digest of the file that it is in."""
-    return {text: environment.digest_of_file(user_engine.source(text)) for text in own}

@@ -22,6 +22,9 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
 DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.grad")
 """The engines of a run that names none. `paper-printed` is wrong by design, and not here."""
 
+SAMPLED: tuple[tuple[str, int], ...] = ()
+"""Engines that take only the indices divisible by a number, in a run that names none."""
+
 EXTRAS = {"torch": "torch", "jax": "jax", "jaxlib": "jax"}
 """Which of our extras installs a missing top-level module."""
 
@@ -33,13 +36,18 @@ def nearest(name: str, known: list[str], what: str) -> str:
     return f"unknown {what} {name!r}: known are {', '.join(known)}{hint}"
 
 
+def require_known(name: str) -> None:
+    """Raises ValueError for an unknown name, without importing anything."""
+    if name not in NAMES:
+        raise ValueError(nearest(name, list(NAMES), "engine"))
+
+
 def load(name: str) -> Engine:
     """The engine of this name.
 
     Raises ValueError for an unknown name, Unsupported where its library is not installed.
     """
-    if name not in NAMES:
-        raise ValueError(nearest(name, list(NAMES), "engine"))
+    require_known(name)
     module, maker = NAMES[name]
     try:
         engine: Engine = getattr(import_module(module), maker)()

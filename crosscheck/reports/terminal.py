@@ -1,5 +1,7 @@
 """The tables of a run on the terminal, by rich."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -71,14 +73,24 @@ def show(
     pairs: pd.DataFrame,
 ) -> None:
     """Engines, pairs, what was not covered, and the verdict last, where the eye is."""
-    engines = summaries.by_engine(errors, cases)
+    engines, of_pairs = summaries.by_engine(errors, cases), summaries.by_pair(pairs)
+    show_tables(console, headline, engines, of_pairs, summaries.not_covered(cases))
+
+
+def show_tables(
+    console: Console,
+    headline: str,
+    engines: pd.DataFrame,
+    pairs: pd.DataFrame,
+    not_covered: Sequence[str],
+) -> None:
+    """As `show`, from summaries."""
     for columns, title in _parts(console.width):
         console.print(table(engines, columns, title))
-    of_pairs = summaries.by_pair(pairs)
-    if len(of_pairs):
+    if len(pairs):
         console.print()
-        console.print(table(of_pairs, PAIR_COLUMNS, "Pairs"))
+        console.print(table(pairs, PAIR_COLUMNS, "Pairs"))
     console.print()
-    for sentence in summaries.not_covered(cases):
+    for sentence in not_covered:
         console.print(f"Not covered: {sentence}", markup=False, style="yellow", soft_wrap=True)
     console.print(headline, markup=False, style="bold", soft_wrap=True)

@@ -1,0 +1,115 @@
+"""What a run does: the plan, its shards, and the blocks of cases that are done at a time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from crosscheck import sampling
+from crosscheck.engines import names
+from crosscheck.formats import FORMATS
+from crosscheck.values import Case, Distribution
+
+BLOCK_ENTRIES = 1 << 24
+"""Largest number of weights, by the widest network of a plan, that one block may hold."""
+
+LARGEST_BLOCK = 512
+BLOCKS_WANTED = 32
+"""Indices in a block: enough for packed engines, few enough that every worker has work."""
+
+
+DEEP_CASES, DEEP_EVERY = 1000, 100
+"""Up to how many cases each gets the checks that cost most; and beyond, one of how many."""
+
+
+class Span(NamedTuple):
+    """The indices start … stop - 1 of a run, in every dtype."""
+
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does; rows are a function of this alone.
+
+    `engines` are names of the table, or of a user's functions; cases have the indices
+    0 … cases - 1 in each dtype. `sampled` names engines that take only the indices divisible
+    by a number. `deep` says where the checks that cost most are made: "sample" or "all".
+
+    Raises ValueError for an unknown dtype.
+    """
+
+    engines: tuple[str, ...] = names.DEFAULT
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    cases: int = 100
+    seed: int = 0
+    distribution: Distribution = field(default_factory=Distribution)
+    sampled: tuple[tuple[str, int], ...] = ()
+    deep: str = "sample"
+
+    def __post_init__(self) -> None:
+        for dtype in self.dtypes:
+            if dtype not in FORMATS:
+                raise ValueError(names.nearest(dtype, list(FORMATS), "dtype"))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def whole(self) -> Span:
+        return Span(0, self.cases)
+
+    def draws(self, span: Span | None = None) -> Iterator[Case]:
+        """The cases of these indices, or all, in order: every dtype of an index in turn."""
+        for index in range(*(span or self.whole)):
+            for dtype in self.dtypes:
+                yield sampling.draw(self.distribution, self.seed, index, dtype)
+
+    def takes(self, engine: str, index: int) -> bool:
+        """Whether this engine runs on the cases of this index."""
+        return index % dict(self.sampled).get(engine, 1) == 0
+
+    def goes_deep(self, index: int) -> bool:
+        """Whether the checks that cost most are made on the cases of this index."""
+        return self.deep == "all" or index % self.deep_every == 0
+
+    @property
+    def deep_every(self) -> int:
+        """Of how many indices one goes deep: of a plan of a thousand cases or fewer, each."""
+        return 1 if self.cases <= DEEP_CASES else DEEP_EVERY
+
+    @property
+    def block_size(self) -> int:
+        """Indices in a block; no row depends on it."""
+        of = self.distribution
+        widest = of.layers[1] * of.widths[1] ** 2
+        by_memory = BLOCK_ENTRIES // widest
+        return max(1, min(LARGEST_BLOCK, by_memory, -(-self.cases // BLOCKS_WANTED)))
+
+
+def shard(cases: int, number: int, of: int) -> Span:
+    """The indices of shard `number` of `of`, counted from 1: all shards together are the run."""
+    return Span((number - 1) * cases // of, number * cases // of)
+
+
+def missing(whole: Span, done: Iterable[Span]) -> list[Span]:
+    """What of `whole` no span of `done` covers, in order; `done` may not overlap."""
+    gaps, begin = [], whole.start
+    for span in sorted(done):
+        if span.start > begin:
+            gaps.append(Span(begin, span.start))
+        begin = max(begin, span.stop)
+    if begin < whole.stop:
+        gaps.append(Span(begin, whole.stop))
+    return gaps
+
+
+def blocks(spans: Iterable[Span], size: int) -> Iterator[Span]:
+    """The spans in pieces of at most `size` indices."""
+    for span in spans:
+        for start in range(span.start, span.stop, size):
+            yield Span(start, min(start + size, span.stop))
