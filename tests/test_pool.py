@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from crosscheck import journal, suite
+from crosscheck import journal, rows, suite
 from crosscheck.plan import Plan, Span
 from crosscheck.pool import Limits, Pool, _how_it_ended
 from crosscheck.values import Distribution
@@ -137,7 +137,7 @@ def test_rows_do_not_depend_on_the_process_or_the_spans(undisturbed):
     plan = Plan(("paper-contracted",), ("float64",), CASES, 3, SMALL)
     here = suite.run(plan, suite.muster(plan.engines)).errors
     there = [row for row in undisturbed[0] if row["engine"] == "paper-contracted"]
-    assert [repr(row) for row in here.to_dict("records")] == [repr(row) for row in there]
+    assert here.to_csv() == rows.frame(there, rows.ERRORS).to_csv()
 
 
 @pytest.mark.parametrize(
