@@ -153,7 +153,8 @@ READABLE_ROWS = 250_000
 
 def conclude(staging: Path, summary: Summary, record: dict[str, Any]) -> None:
     """Write run.json and the summaries beside the rows."""
-    folder.write(staging, summary.engines, record)
+    summary.engines.to_csv(staging / "summary.csv", index=False)
+    folder.write_record(staging, record)
     finished.seal(staging)
     if summary.tensors <= READABLE_ROWS:
         written.write_summary(finished.read(staging), staging)

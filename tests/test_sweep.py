@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from crosscheck import cli, plan, sweep
+from crosscheck import cli, finished, plan, sweep
 from crosscheck.plan import Span
 
 RUN = ["run", "--widths", "1-6", "--samples", "1-6", "--layers", "2-4", "--dtypes", "float32",
@@ -169,9 +169,9 @@ def test_a_flipped_byte_is_told_and_computed_again(tmp_path, capsys):
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(bytes(content))
-    status, out, _ = here(capsys, *RUN, "--cases", 64, "--out", again, "--resume")
+    status, _, err = here(capsys, *RUN, "--cases", 64, "--out", again, "--resume")
     assert status == 0
-    assert "is damaged: its checksum does not match" in out
+    assert "is damaged: its checksum does not match" in err
     assert rows_of(again) == whole
 
 
@@ -253,6 +253,7 @@ def changed(shards, folder, change):
     record = json.loads((folder / "run.json").read_text())
     change(record)
     (folder / "run.json").write_text(json.dumps(record))
+    finished.seal(folder)
     return folder
 
 

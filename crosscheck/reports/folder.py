@@ -73,8 +73,17 @@ def _of_a_run(name: str) -> bool:
     return name.startswith(OF_A_RUN)
 
 
-def write(folder: Path, summary: pd.DataFrame, run: Mapping[str, Any]) -> None:
-    """run.json, and the summary as CSV, beside the rows."""
-    summary.to_csv(folder / "summary.csv", index=False)
+def write(folder: Path, frames: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> None:
+    """run.json, and each frame as Parquet; errors and summary also as CSV."""
+    for name, frame in frames.items():
+        if name != "summary":
+            frame.to_parquet(folder / f"{name}.parquet", index=False)
+        if name in ("errors", "summary"):
+            frame.to_csv(folder / f"{name}.csv", index=False)
+    write_record(folder, run)
+
+
+def write_record(folder: Path, run: Mapping[str, Any]) -> None:
+    """run.json alone."""
     text = json.dumps(run, indent=2, ensure_ascii=False)
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
