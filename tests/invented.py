@@ -86,3 +86,16 @@ def mutations(content, count, seed=0):
                 content[:at] + content[at : at + length] * 2 + content[at + length :],
             ]
         )
+
+
+def failing(run, engine, every, status="crash"):
+    """The run in which the engine fails on each case whose index is a multiple of `every`."""
+    gone = run.cases["index"] % every == 0
+    cases = run.cases.copy()
+    cases.loc[gone, [f"status:{engine}", "status"]] = status
+    cases.loc[gone, f"message:{engine}"] = "killed by signal 11" + "\n<b>\x1b" * ("<" in engine)
+    cases.loc[gone, f"seconds:{engine}"] = np.nan
+    lost = run.errors["case"].isin(cases.loc[gone, "case"]) & (run.errors["engine"] == engine)
+    return FinishedRun(
+        run.errors[~lost].reset_index(drop=True), cases, run.pairs, run.record | {"exit_status": 3}
+    )

@@ -9,6 +9,9 @@ from crosscheck.reports import coverage, difference, summaries, worst
 from crosscheck.reports.headline import headline
 from crosscheck.reports.numbers import short
 
+MARKS = frozenset("&<>|@`[]*\\$#")
+"""Characters that mean something to Markdown, or to GitHub; an underscore within a word is text."""
+
 SHOWN = 5
 """Worst results that a pull request is shown."""
 
@@ -32,7 +35,7 @@ def report(run: FinishedRun) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table; a bar inside a cell is escaped."""
+    """A frame as a Markdown table; a bar inside a cell is text."""
     lines = [list(frame.columns), ["---"] * len(frame.columns)]
     lines += [[short(value) for value in row] for row in frame.itertuples(index=False)]
     return "\n".join("| " + " | ".join(_text(c) for c in line) + " |" for line in lines)
@@ -41,9 +44,7 @@ def table(frame: pd.DataFrame) -> str:
 def _text(text: object) -> str:
     """Text that stays text: on one line, and neither a column nor a tag nor a mention."""
     line = " ".join(str(text).split())
-    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("@", "&#64;")):
-        line = line.replace(mark, escaped)
-    return line.replace("`", "&#96;").replace("[", "&#91;").replace("*", "&#42;")
+    return "".join(f"&#{ord(mark)};" if mark in MARKS else mark for mark in line)
 
 
 def _code(text: str) -> str:

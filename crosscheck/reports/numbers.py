@@ -31,10 +31,10 @@ def pretty(value: object) -> str:
         return str(value)
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = short(value)
+    text = short(value).replace("-", "−", 1) if value < 0 else short(value)
     mantissa, e, exponent = text.partition("e")
     if e:
         return f"{mantissa}\N{NARROW NO-BREAK SPACE}×\N{NARROW NO-BREAK SPACE}" + power_of_ten(
             int(exponent)
         )
-    return text.replace("-", "−")
+    return text
