@@ -1,0 +1,108 @@
+"""The gate on real engines: quiet between kernels, threads and orders, loud for what is planted."""
+
+import os
+import subprocess
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from crosscheck import finished, outcome
+from crosscheck.baseline import comparing, recording
+
+KERNELS = [(kernel, threads) for kernel in ("Haswell", "SkylakeX") for threads in ("1", "2")]
+
+pytestmark = pytest.mark.slow
+
+
+def made_on(folder, kernel, threads, *arguments):
+    """The runs of tests/kernels.py with this kernel and so many threads, by name."""
+    variables = {
+        "OPENBLAS_CORETYPE": kernel,
+        "OPENBLAS_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+    if kernel == "Haswell":
+        variables |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    program = Path(__file__).with_name("kernels.py")
+    subprocess.run(
+        [sys.executable, program, folder, *map(str, arguments)],
+        env={**os.environ, **variables},
+        check=True,
+    )
+    return {path.name: finished.read(path) for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    """60 cases in two precisions, two engines in seven orders each, on four machines."""
+    root = tmp_path_factory.mktemp("machines")
+    return {key: made_on(root / "-".join(key), *key, 60, 7, "float32,float64") for key in KERNELS}
+
+
+def test_runs_that_differ_in_rounding_alone_raise_no_alarm(machines):
+    """Every ordered pair of 28 runs: 756 comparisons, in both directions."""
+    runs = [run for made in machines.values() for name, run in made.items() if name.isdigit()]
+    baselines = [recording.record(run) for run in runs]
+    compared, alarms, identical = 0, [], 0
+    for then, now in permutations(range(len(runs)), 2):
+        found = comparing.compare(runs[now], baselines[then])
+        if not found.differs:  # an order of summation is code, and code is in the fingerprint
+            found = comparing.compare(elsewhere(runs[now]), baselines[then])
+        compared += 1
+        identical += found.exact["identical"] == found.exact["gradients"]
+        if found.status(strict=True) != outcome.OK:
+            alarms.append((then, now, found.groups[found.groups["mark"].isin(["+", "-"])]))
+    print(f"{compared} comparisons, {identical} identical, {len(alarms)} false alarms")
+    assert compared >= 200
+    assert identical < compared / 2
+    assert alarms == []
+
+
+def elsewhere(run):
+    """The run as of other code."""
+    environment = run.record["environment"] | {"code": "of another order"}
+    record = run.record | {"environment": environment}
+    return finished.FinishedRun(run.errors, run.cases, run.pairs, record)
+
+
+@pytest.mark.parametrize("mistake", ["tf32", "slope-in-float32"])
+def test_a_planted_loss_of_precision_is_caught_on_every_machine(machines, mistake):
+    for then, now in permutations(machines, 2):
+        base = recording.record(machines[then]["planted-"])
+        found = comparing.compare(machines[now][f"planted-{mistake}"], base)
+        assert found.status() == outcome.DEFECT
+        worse = found.groups[found.groups["mark"] == "+"]
+        dtype = "float32" if mistake == "tf32" else "float64"
+        assert set(worse["dtype"]) == {dtype}
+        quiet = comparing.compare(machines[now]["planted-"], base)
+        assert quiet.status(strict=True) == outcome.OK
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """1000 cases in float32 on two machines."""
+    root = tmp_path_factory.mktemp("thousand")
+    return [
+        made_on(root / "-".join(key), *key, 1000, 1, "float32") for key in (KERNELS[0], KERNELS[3])
+    ]
+
+
+def test_two_bits_in_one_case_of_twenty_are_caught_elsewhere(thousand):
+    here, there = thousand
+    base = recording.record(here["planted-"])
+    found = comparing.compare(there["planted-2-bits-in-5-percent"], base)
+    assert found.status() == outcome.DEFECT
+    print(found.groups[found.groups["mark"] == "+"].to_string())
+    assert comparing.compare(there["planted-"], base).status(strict=True) == outcome.OK
+
+
+def test_one_new_defect_in_a_thousand_cases_is_caught_elsewhere(thousand):
+    here, there = thousand
+    base = recording.record(here["planted-"])
+    found = comparing.compare(there["planted-one-defect"], base)
+    assert found.status() == outcome.DEFECT
+    assert set(found.changes["mark"]) == {"!"}
+    assert len(found.changes) == 1
