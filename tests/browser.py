@@ -14,7 +14,8 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 DRIVER = shutil.which("chromedriver")
 
 FLAGS = (
