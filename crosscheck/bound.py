@@ -230,7 +230,7 @@ ACTIVATIONS: Mapping[str, ActivationRule] = {
 
 
 @dataclass
-class _Overflow:
+class Overflow:
     """Remembers the first quantity, in the order of evaluation, that may pass f_max."""
 
     largest: float
@@ -241,14 +241,14 @@ class _Overflow:
             self.first = name
 
 
-class _Forward(NamedTuple):
+class Forward(NamedTuple):
     """Activations as B knows them, and what their layers' rules gave."""
 
     activations: list[Uncertain]
     layers: list[Layer]
 
 
-def _forward(case: Case, trace: Trace, rules: Rules, overflow: _Overflow) -> _Forward:
+def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> Forward:
     """E of z^l and a^l, l = 2 … N."""
     activations, layers = [rules.known(trace.activations[0], None)], []
     for k, name in enumerate(case.architecture.activations):
@@ -260,11 +260,11 @@ def _forward(case: Case, trace: Trace, rules: Rules, overflow: _Overflow) -> _Fo
         a = trace.activations[k + 1]
         layers.append(ACTIVATIONS[name](rules, value, error, a, trace.slopes[k]))
         activations.append(rules.known(a, layers[-1].error))
-    return _Forward(activations, layers)
+    return Forward(activations, layers)
 
 
-def _residual(
-    case: Case, trace: Trace, rules: Rules, forward: _Forward, overflow: _Overflow
+def residual_errors(
+    case: Case, trace: Trace, rules: Rules, forward: Forward, overflow: Overflow
 ) -> Uncertain:
     """E of ∂cost/∂a^N."""
     difference = trace.activations[-1] - case.targets.astype(np.float64)
@@ -275,7 +275,7 @@ def _residual(
     return rules.known(trace.pulled_back[-1], error)
 
 
-def _finished(errors: list[Array], forward: _Forward, overflow: _Overflow) -> Bound:
+def finish(errors: list[Array], forward: Forward, overflow: Overflow) -> Bound:
     """Both orders end alike: the slack for evaluating B, ∞ for what is no number, the kinks."""
     tensors = []
     for error in errors:
@@ -308,10 +308,10 @@ def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
 
 
 def _contracted(case: Case, trace: Trace, rules: Rules) -> Bound:
-    overflow = _Overflow(rules.largest)
+    overflow = Overflow(rules.largest)
     with np.errstate(all="ignore"):
-        forward = _forward(case, trace, rules, overflow)
-        pulled_back = _residual(case, trace, rules, forward, overflow)
+        forward = forward_errors(case, trace, rules, overflow)
+        pulled_back = residual_errors(case, trace, rules, forward, overflow)
         errors: list[Array] = []
         for k in range(case.architecture.layers - 2, -1, -1):
             slope = forward.layers[k].slope
@@ -325,7 +325,7 @@ def _contracted(case: Case, trace: Trace, rules: Rules) -> Bound:
                 error, most = rules.product(delta, weights, value)
                 overflow.watch(f"gradient of a{k + 1}", (most + error) * case.samples)
                 pulled_back = rules.known(value, error)
-        return _finished(errors, forward, overflow)
+        return finish(errors, forward, overflow)
 
 
 def _gradients(
@@ -334,7 +334,7 @@ def _gradients(
     delta: Uncertain,
     trace: Trace,
     k: int,
-    overflow: _Overflow,
+    overflow: Overflow,
 ) -> list[Array]:
     """E of ∂cost/∂w and ∂cost/∂b at layer l = k + 2: sums over the samples.
 
@@ -345,76 +345,3 @@ def _gradients(
     ones = Uncertain(np.ones((1, len(delta.size))), None)
     by_bias, _ = rules.product(ones, delta, trace.biases[k][None], wider=False)
     return [by_weight, by_bias[0]]
-
-
-def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
-    """B for the paper's literal recursion and forward mode: a Jacobian carried, j summed last.
-
-    The same rules on ∂a^N_(i,j)/∂z^l, whose cotangent e_j is exact, then the sum over samples
-    and outputs. Where outputs cancel it is larger than the contracted order's.
-    """
-    rules = Rules(arithmetic, absolute)
-    overflow = _Overflow(rules.largest)
-    with np.errstate(all="ignore"):
-        forward = _forward(case, trace, rules, overflow)
-        residual = _residual(case, trace, rules, forward, overflow)
-        outputs = case.architecture.widths[-1]
-        value = np.broadcast_to(np.eye(outputs), (case.samples, outputs, outputs))
-        jacobian = Uncertain(value, None)
-        errors: list[Array] = []
-        for k in range(case.architecture.layers - 2, -1, -1):
-            slope = forward.layers[k].slope
-            if slope is not None:
-                spread = Uncertain(
-                    slope.size[:, None], None if slope.error is None else slope.error[:, None]
-                )
-                value = value * trace.slopes[k][:, None]  # type: ignore[index]
-                jacobian = rules.known(value, rules.hadamard(jacobian, spread))
-            errors[:0] = _summed(rules, forward.activations[k], residual, jacobian, trace, k)
-            if k:
-                weights = case.weights[k].astype(np.float64).T
-                value = value @ weights
-                error, _ = rules.product(jacobian, rules.known(weights, None), value)
-                error += 2 * rules.eta * jacobian.most.sum(-1, keepdims=True)
-                jacobian = rules.known(value, error)
-                overflow.watch(f"Jacobian of a{k + 1}", jacobian.most)
-        return _finished(errors, forward, overflow)
-
-
-def _summed(
-    rules: Rules, a: Uncertain, residual: Uncertain, jacobian: Uncertain, trace: Trace, k: int
-) -> list[Array]:
-    """E of the sums over samples and outputs of residual × Jacobian × activation."""
-    spread = Uncertain(
-        residual.size[:, :, None],
-        None if residual.error is None else residual.error[:, :, None],
-    )
-    error = rules.hadamard(spread, jacobian, roundings=4)
-    samples, outputs = residual.size.shape
-    terms = Uncertain(
-        (spread.size * jacobian.size).reshape(samples * outputs, -1),
-        error.reshape(samples * outputs, -1),
-    )
-    repeated = Uncertain(
-        np.repeat(a.size, outputs, axis=0),
-        None if a.error is None else np.repeat(a.error, outputs, axis=0),
-    )
-    by_weight, _ = rules.product(repeated.transposed, terms, trace.weights[k])
-    by_weight += rules.eta * spread.most.sum()
-    ones = Uncertain(np.ones((1, samples * outputs)), None)
-    by_bias, _ = rules.product(ones, terms, trace.biases[k][None], wider=False)
-    return [by_weight, by_bias[0]]
-
-
-def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
-    """B for the order of evaluation that an engine names; the larger of the two for "either".
-
-    With `absolute`, B allows activations of absolute accuracy only.
-    """
-    if arithmetic.order == "contracted":
-        return contracted(case, trace, arithmetic, absolute)
-    if arithmetic.order == "literal":
-        return literal(case, trace, arithmetic, absolute)
-    one, other = (rule(case, trace, arithmetic, absolute) for rule in (contracted, literal))
-    larger = [np.maximum(x, y) for x, y in zip(one.tensors, other.tensors, strict=True)]
-    return Bound(larger, one.overflow or other.overflow, one.kinks)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.formats import FORMATS, FloatFormat
 
 Array = NDArray[Any]
-Order = Literal["contracted", "literal", "either"]
+Order = Literal["contracted", "literal", "forward", "either"]
 
 ACTIVATIONS = ("sigmoid", "identity", "tanh", "relu")
 """Activation functions a layer may have; the paper knows the first two."""
@@ -85,6 +86,8 @@ class Case:
     weights[k] (n_{l-1}, n_l) and biases[k] (n_l,) belong to layer l = k + 2;
     inputs (D, n_1), targets (D, n_N). `scale` is the stratum: the factor on Xavier weights.
     `special` names a special case, or is empty.
+
+    Raises ValueError for a wrong shape, ∞ or NaN, or a number that dtype cannot represent.
     """
 
     architecture: Architecture
@@ -97,6 +100,29 @@ class Case:
     targets: Array
     scale: float = 1.0
     special: str = ""
+
+    def __post_init__(self) -> None:
+        _require_known("dtype", self.dtype, tuple(FORMATS))
+        if self.inputs.ndim != 2 or self.targets.ndim != 2 or not len(self.inputs):
+            raise ValueError("inputs and targets must have shapes (D, n_1) and (D, n_N), D >= 1")
+        shapes = self.architecture.weight_shapes
+        outputs = (len(self.inputs), self.architecture.widths[-1])
+        for name, arrays, wanted in (
+            ("weights", self.weights, shapes),
+            ("biases", self.biases, [shape[1:] for shape in shapes]),
+            ("inputs", (self.inputs,), [(outputs[0], self.architecture.widths[0])]),
+            ("targets", (self.targets,), [outputs]),
+        ):
+            if [array.shape for array in arrays] != list(wanted):
+                raise ValueError(
+                    f"{name} have the shapes {[array.shape for array in arrays]}, "
+                    f"the architecture {self.architecture.label} needs {list(wanted)}"
+                )
+            stored = tuple(_in_format(name, array, FORMATS[self.dtype]) for array in arrays)
+            if name in ("inputs", "targets"):
+                object.__setattr__(self, name, stored[0])
+            else:
+                object.__setattr__(self, name, stored)
 
     @property
     def samples(self) -> int:
@@ -189,12 +215,23 @@ class Arithmetic:
     `dtype` is the format it stores in and rounds to; `accumulate` a wider format in which it
     forms sums, if it says so; `flushes` is true where subnormals are read and written as 0;
     `order` is the order of evaluation.
+
+    Raises ValueError for an unknown format, or an accumulator narrower than the dtype.
     """
 
     dtype: str
     order: Order = "contracted"
     flushes: bool = False
     accumulate: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in (self.dtype, self.accumulate or self.dtype):
+            _require_known("number format", name, tuple(FORMATS))
+        if self.accumulate and FORMATS[self.accumulate].digits < FORMATS[self.dtype].digits:
+            raise ValueError(
+                f"the declared accumulator {self.accumulate} is narrower than {self.dtype}: "
+                f"it needs at least {FORMATS[self.dtype].digits} bits"
+            )
 
 
 @dataclass(frozen=True)
@@ -227,3 +264,16 @@ class Distribution:
 def _require_known(role: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         raise ValueError(f"unknown {role} {name!r}: it is one of {', '.join(known)}")
+
+
+def _in_format(name: str, array: Array, of: FloatFormat) -> Array:
+    """The array in its format, which must hold each of its numbers exactly."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} hold ∞ or NaN: a gradient is asked for at finite numbers only")
+    if array.dtype == of.numpy:
+        return array
+    with np.errstate(over="ignore"):
+        rounded = array.astype(of.numpy)
+    if not np.array_equal(rounded.astype(np.float64), array.astype(np.float64)):
+        raise ValueError(f"{name} hold numbers that {of.name} cannot represent: round them first")
+    return rounded

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import bound, reference, stagewise, ulp
+from crosscheck import orders, reference, stagewise, ulp
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.values import Arithmetic, Array, Bound, Case, Enclosure, Gradients, Trace
@@ -44,10 +44,10 @@ class Evidence:
         return reference.evaluate(self.case)
 
     def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
-        """B for an engine of this arithmetic; `absolute` as in `bound.for_order`."""
+        """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
         if key not in self._bounds:
-            self._bounds[key] = bound.for_order(self.case, self.trace, arithmetic, absolute)
+            self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]
 
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:

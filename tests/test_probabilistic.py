@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosscheck import bound, probabilistic, reference, sampling
+from crosscheck import bound, orders, probabilistic, reference, sampling
 from crosscheck.engines import names
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.values import Arithmetic, Distribution, Gradients
@@ -102,7 +102,7 @@ def test_literal_order_is_allowed_more():
     """Where the literal order's B is larger, so is its ℓ2 bound, in the same proportion."""
     case = sampling.draw(Distribution((4, 4), (8, 16), (8, 16), "identity"), 0, 24, "float32")
     trace = reference.evaluate(case)
-    plain, literal = (rule(case, trace, F32).tensors for rule in (bound.contracted, bound.literal))
+    plain, literal = (rule(case, trace, F32).tensors for rule in (bound.contracted, orders.literal))
     ours = Sensitivities.of(case, trace, F32, plain).l2
     wide = Sensitivities.of(case, trace, F32, literal).l2
     for o, w, p, b in zip(ours, wide, plain, literal, strict=True):

@@ -1,0 +1,151 @@
+"""The bound B in orders of evaluation that carry a Jacobian and sum over the outputs last.
+
+The rules are those of `bound`. The paper's literal recursion carries ∂a^N/∂z^l backward, with an
+exact cotangent e_j; forward mode carries ∂a^k/∂z^l forward, with an exact tangent e_m. Where
+outputs cancel, both may be off by more than δ carried backward: each gets a bound of its own.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from crosscheck.bound import (
+    Forward,
+    Overflow,
+    Rules,
+    Uncertain,
+    contracted,
+    finish,
+    forward_errors,
+    residual_errors,
+)
+from crosscheck.values import Arithmetic, Array, Bound, Case, Trace
+
+
+class Carried:
+    """A Jacobian (D, n, m) as B knows it, with its float64 value; it grows factor by factor."""
+
+    def __init__(self, rules: Rules, value: Array) -> None:
+        self.rules, self.value = rules, value
+        self.known = Uncertain(np.abs(value), None)
+
+    def times_slope(self, forward: Forward, trace: Trace, k: int) -> None:
+        """Multiply by σ′ of layer k + 2 along the last axis; a linear layer changes nothing."""
+        slope, value = forward.layers[k].slope, trace.slopes[k]
+        if slope is None or value is None:
+            return
+        spread = Uncertain(
+            slope.size[:, None], None if slope.error is None else slope.error[:, None]
+        )
+        self.value = self.value * value[:, None]
+        self.known = self.rules.known(self.value, self.rules.hadamard(self.known, spread))
+
+    def times_matrix(self, weights: Array) -> None:
+        """Multiply by a matrix of weights from the right.
+
+        A term is a product of three, whose inner one may underflow before a large Jacobian
+        entry multiplies it.
+        """
+        self.value = self.value @ weights
+        error, _ = self.rules.product(self.known, self.rules.known(weights, None), self.value)
+        error += 2 * self.rules.eta * self.known.most.sum(-1, keepdims=True)
+        self.known = self.rules.known(self.value, error)
+
+    @property
+    def transposed(self) -> Uncertain:
+        """Axes (D, m, n)."""
+        error = self.known.error
+        return Uncertain(
+            self.known.size.transpose(0, 2, 1), None if error is None else error.transpose(0, 2, 1)
+        )
+
+
+def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+    """B for the paper's literal recursion: ∂a^N/∂z^l from layer to layer, from N down."""
+    rules = Rules(arithmetic, absolute)
+    overflow = Overflow(rules.largest)
+    with np.errstate(all="ignore"):
+        forward = forward_errors(case, trace, rules, overflow)
+        residual = residual_errors(case, trace, rules, forward, overflow)
+        carried = Carried(rules, _units(case, case.architecture.widths[-1]))
+        errors: list[Array] = []
+        for k in range(case.architecture.layers - 2, -1, -1):
+            carried.times_slope(forward, trace, k)
+            errors[:0] = _summed(rules, forward.activations[k], residual, carried.known, trace, k)
+            if k:
+                carried.times_matrix(case.weights[k].astype(np.float64).T)
+                overflow.watch(f"Jacobian of a{k + 1}", carried.known.most)
+        return finish(errors, forward, overflow)
+
+
+def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+    """B for forward mode: ∂a^k/∂z^l for each l, from k = l up to N."""
+    rules = Rules(arithmetic, absolute)
+    overflow = Overflow(rules.largest)
+    with np.errstate(all="ignore"):
+        forward = forward_errors(case, trace, rules, overflow)
+        residual = residual_errors(case, trace, rules, forward, overflow)
+        errors: list[Array] = []
+        for k in range(case.architecture.layers - 1):
+            carried = Carried(rules, _units(case, case.architecture.widths[k + 1]))
+            carried.times_slope(forward, trace, k)
+            for later in range(k + 1, case.architecture.layers - 1):
+                carried.times_matrix(case.weights[later].astype(np.float64))
+                carried.times_slope(forward, trace, later)
+                overflow.watch(f"tangent of a{later + 2}", carried.known.most)
+            errors += _summed(rules, forward.activations[k], residual, carried.transposed, trace, k)
+        return finish(errors, forward, overflow)
+
+
+def _units(case: Case, width: int) -> Array:
+    """The unit vectors e_1 … e_n for every sample: (D, n, n)."""
+    return np.broadcast_to(np.eye(width), (case.samples, width, width))
+
+
+def _summed(
+    rules: Rules, a: Uncertain, residual: Uncertain, jacobian: Uncertain, trace: Trace, k: int
+) -> list[Array]:
+    """E of the sums over samples and outputs of residual × Jacobian × activation."""
+    spread = Uncertain(
+        residual.size[:, :, None],
+        None if residual.error is None else residual.error[:, :, None],
+    )
+    error = rules.hadamard(spread, jacobian, roundings=4)
+    samples, outputs = residual.size.shape
+    terms = Uncertain(
+        (spread.size * jacobian.size).reshape(samples * outputs, -1),
+        error.reshape(samples * outputs, -1),
+    )
+    repeated = Uncertain(
+        np.repeat(a.size, outputs, axis=0),
+        None if a.error is None else np.repeat(a.error, outputs, axis=0),
+    )
+    by_weight, _ = rules.product(repeated.transposed, terms, trace.weights[k])
+    by_weight += rules.eta * spread.most.sum()
+    ones = Uncertain(np.ones((1, samples * outputs)), None)
+    by_bias, _ = rules.product(ones, terms, trace.biases[k][None], wider=False)
+    return [by_weight, by_bias[0]]
+
+
+Rule = Callable[[Case, Trace, Arithmetic, bool], Bound]
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "contracted": (contracted,),
+    "literal": (literal,),
+    "forward": (forward_mode,),
+    "either": (contracted, literal, forward_mode),
+}
+"""Order of evaluation to the bounds of which the largest holds."""
+
+
+def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+    """B for the order of evaluation that an engine names; the largest for "either".
+
+    With `absolute`, B allows activations of absolute accuracy only.
+    """
+    bounds = [rule(case, trace, arithmetic, absolute) for rule in RULES[arithmetic.order]]
+    if len(bounds) == 1:
+        return bounds[0]
+    tensors = [np.maximum.reduce(of) for of in zip(*(b.tensors for b in bounds), strict=True)]
+    overflow = next((b.overflow for b in bounds if b.overflow), None)
+    return Bound(tensors, overflow, bounds[0].kinks)
