@@ -266,6 +266,43 @@ def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
     return merging.merge([Path(shard) for shard in shards], Path(out), Console(), strict)
 
 
+@crosscheck.command()
+@click.option("--architectures", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
+@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--name", default="audit", show_default=True, help="Files are called so.")
+@click.option(
+    "--format", "formats", type=Names(), default="json,md,csv,tex,html", show_default=True
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(["full", "concise", "json"]),
+    default="full",
+    show_default=True,
+    help="What the terminal shows.",
+)
+def audit(
+    architectures: int,
+    seed: int,
+    dtype: str,
+    out: str,
+    name: str,
+    formats: tuple[str, ...],
+    output_format: str,
+) -> int:
+    """Put each printed equation of the paper on trial, and compare with the known outcome."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from crosscheck import auditing
+    from crosscheck.audit.proceedings import Plan
+
+    plan = Plan(architectures, seed, dtype)
+    return auditing.run(plan, Path(out), name, formats, output_format, Console())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
     try:

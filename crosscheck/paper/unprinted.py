@@ -81,7 +81,11 @@ def zeros_off_the_diagonal_bias(start: Any, output_by_last_bias: Any) -> Any:
 
 
 @unprinted(
-    "N2′", r"a^N_{(i,j)}", r"\sigma^{-1}(a^N_{(i,j)})", "the output, identity", Subject("a", at="N")
+    "N2′",
+    r"a^N_{(i,j)}",
+    r"\sum_{k=1}^{n_{N-1}} w^N_{(k,j)} a^{N-1}_{(i,k)} + b^N_j",
+    "the output, identity",
+    Subject("a", at="N"),
 )
 def linear_output(w: Any, a_previous: Any, b: Any) -> Any:
     """a^N_(i,j) = Σ_k w^N_(k,j) a^{N-1}_(i,k) + b^N_j: no σ on a linear output.
