@@ -1,5 +1,7 @@
 """The oracle's left sides by the definition of the derivative; the rivals by their bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flint import arb
@@ -8,7 +10,6 @@ from crosscheck import oracle
 from crosscheck.audit import exact, paths
 from crosscheck.audit.proceedings import Plan
 from crosscheck.audit.rivals import RIVALS, load
-from crosscheck.values import Case
 
 BITS = 1000
 SMALL_STEP = 2.0**-200
@@ -186,9 +187,6 @@ def test_a_rival_that_computes_in_float32_breaks_the_bound_of_float64():
 def test_jax_refuses_what_it_does_not_know():
     jax_jacobian = pytest.importorskip("crosscheck.engines.jax_jacobian")
     case = case_of(8, "sigmoid")
-    tanh = Case(
-        case.architecture.__class__((2, 2), "tanh", "tanh"),
-        "float64", 0, 0, case.weights, case.biases, case.inputs, case.targets,
-    )  # fmt: skip
+    tanh = replace(case, architecture=replace(case.architecture, hidden="tanh"))
     with pytest.raises(ValueError, match="two readings"):
         jax_jacobian.reverse().left_sides(tanh)

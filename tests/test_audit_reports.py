@@ -6,10 +6,12 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from crosscheck import auditing
+from crosscheck.audit import expected
 from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.paper.unprinted import UNPRINTED
@@ -176,3 +178,20 @@ def test_words_for_rows_and_tensors(found):
         "a^N (1 - a^N) is one too many",
     )
     assert audit_summaries.whole_in_words(found, "letter", "sigmoid", 2)[:2] == ("none", "all")
+
+
+def test_the_committed_audit_has_the_known_verdicts():
+    """reports/paper-audit.md is what the shipped table says, equation by equation."""
+    text = (Path(__file__).parent.parent / "reports" / "paper-audit.md").read_text("utf-8")
+    table = text[text.index("## The equations") : text.index("## The remedies")]
+    lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines()}
+    for equation in EQUATIONS:
+        for reading in ("identity", "sigmoid"):
+            rows = [
+                {"layer": layer, "verdict": verdict}
+                for (name, of, layer), verdict in expected.known().items()
+                if (name, of) == (equation, reading)
+            ]
+            words = audit_summaries.in_words(rows).replace("FAILS", "**FAILS**")
+            assert f"| {words} |" in lines[equation]
+    assert "The outcome is the known one." in text

@@ -1,5 +1,6 @@
 """The audit from beginning to end: random architectures, every equation, every judge."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ LEAST = 15
 
 DTYPES = ("float64", "float32")
 THREADS = 2
+AHEAD = 8
+"""Architectures that the rivals may be ahead of the trials; memory holds no more."""
+
 COLUMNS = ("equation", "reading", "layer")
 
 
@@ -100,20 +104,25 @@ def audit(
 
 
 def _sides(plan: Plan, judges: Sequence[Jacobian]) -> Iterator[tuple[Case, list[RivalSides]]]:
-    """Each case with what the rivals say of it, in order; the rivals work ahead, in threads."""
+    """Each case with what the rivals say of it, in order; they work ahead, in threads."""
 
     def of_both(judge: Jacobian, index: int) -> list[RivalSides]:
         return [rivals.sides(judge, plan.case(index, reading)) for reading in READINGS]
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        pending: list[list[Future[list[RivalSides]]]] = [
-            [pool.submit(of_both, judge, index) for judge in judges]
-            for index in range(plan.architectures)
-        ]
-        for index, futures in enumerate(pending):
-            answers = [future.result() for future in futures]
-            for which, reading in enumerate(READINGS):
-                yield plan.case(index, reading), [answer[which] for answer in answers]
+    pool = ThreadPoolExecutor(THREADS)
+    pending: deque[list[Future[list[RivalSides]]]] = deque()
+    try:
+        for index in range(plan.architectures + AHEAD):
+            if index < plan.architectures:
+                pending.append([pool.submit(of_both, judge, index) for judge in judges])
+            if index >= AHEAD:
+                answers = [future.result() for future in pending.popleft()]
+                for which, reading in enumerate(READINGS):
+                    case = plan.case(index - AHEAD, reading)
+                    yield case, [answer[which] for answer in answers]
+    finally:
+        # An interrupted audit ends at once, not when the rivals are through.
+        pool.shutdown(cancel_futures=True)
 
 
 def _try_all(
