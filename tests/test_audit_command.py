@@ -28,6 +28,8 @@ def test_the_known_outcome_is_status_0_and_all_files(command, tmp_path):
     assert names == {f"audit.{ending}" for ending in ("json", "md", "csv", "tex", "html")}
     assert "Under neither reading" in shown
     assert "The outcome is the known one." in shown
+    assert "S1 under sigmoid at l = N holds on architecture 0" in shown
+    assert "Undecided: S4 under sigmoid at l = N" in shown
 
 
 def test_another_outcome_is_status_1_and_says_what_differs(command, tmp_path, monkeypatch):

@@ -35,10 +35,11 @@ def conclude(console: Console, found: Found) -> None:
 
 
 def remarks(found: Found) -> list[str]:
-    """What a reader must know besides: absences, disagreements, coincidences."""
+    """What a reader must know besides: absences, disagreements, coincidences, the undecided."""
     held = [f"Happens to hold: {sentence}" for sentence in summaries.coincidences(found)]
     apart = [f"Disagreement: {sentence}" for sentence in summaries.disagreements(found)]
-    return [*summaries.absences(found), *apart, *held]
+    undecided = [f"Undecided: {sentence}" for sentence in summaries.undecided(found)]
+    return [*summaries.absences(found), *apart, *held, *undecided]
 
 
 def _table(title: str, *columns: str) -> Table:
