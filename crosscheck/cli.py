@@ -64,6 +64,18 @@ class Shard(click.ParamType):
         return shard
 
 
+class Declared(click.ParamType):
+    """An engine and a format, "torch.backward=float32", or a format for all engines."""
+
+    name = "declaration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        engine, _, wider = value.rpartition("=")
+        return engine, wider
+
+
 class Memory(click.ParamType):
     """A size in bytes, or with K, M, G or T for powers of 1024."""
 
@@ -157,6 +169,21 @@ def crosscheck() -> None:
     show_default=True,
     help="Cases that get the ℓ2 bound and stagewise checks.",
 )
+@click.option(
+    "--certify",
+    type=click.Choice(["sample", "all"]),
+    default="sample",
+    show_default=True,
+    help="Cases on which the oracle is held to the definition of the derivative.",
+)
+@click.option(
+    "--declare-accumulate",
+    "accumulate",
+    type=Declared(),
+    multiple=True,
+    metavar="[ENGINE=]FORMAT",
+    help="An engine, or all, forms its sums in this wider format.",
+)
 def run(
     cases: int,
     seed: int,
@@ -174,6 +201,8 @@ def run(
     speed: bool,
     strict: bool,
     deep: str,
+    certify: str,
+    accumulate: tuple[tuple[str, str], ...],
     memory_limit: int | None,
     **conduct: Any,
 ) -> int:
@@ -188,7 +217,15 @@ def run(
     from crosscheck.values import Distribution
 
     distribution = Distribution(layers, widths, samples, output)
-    plan = Plan(dtypes=dtypes, cases=cases, seed=seed, distribution=distribution, deep=deep)
+    plan = Plan(
+        dtypes=dtypes,
+        cases=cases,
+        seed=seed,
+        distribution=distribution,
+        deep=deep,
+        certify=certify,
+        accumulate=accumulate,
+    )
     wanted = running.Wanted(engines, own)
     held_to = Path(baseline) if baseline else None
     ending = Ending(output_format, formats, held_to, strict, speed)

@@ -1,13 +1,13 @@
 """What a run does: the plan, its shards, and the blocks of cases that are done at a time."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from crosscheck import sampling
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
-from crosscheck.values import Case, Distribution
+from crosscheck.values import Arithmetic, Case, Distribution
 
 BLOCK_ENTRIES = 1 << 24
 """Largest number of weights, by the widest network of a plan, that one block may hold."""
@@ -19,6 +19,10 @@ BLOCKS_WANTED = 32
 
 DEEP_CASES, DEEP_EVERY = 1000, 100
 """Up to how many cases each gets the checks that cost most; and beyond, one of how many."""
+
+
+CERTIFIED_EVERY, CERTIFIED_FIRST = 25, 8
+"""Of how many indices one certifies the oracle, and which is the first: past the special cases."""
 
 
 class Span(NamedTuple):
@@ -38,9 +42,11 @@ class Plan:
 
     `engines` are names of the table, or of a user's functions; cases have the indices
     0 … cases - 1 in each dtype. `sampled` names engines that take only the indices divisible
-    by a number. `deep` says where the checks that cost most are made: "sample" or "all".
+    by a number. `deep` says where the checks that cost most are made, `certify` where the
+    oracle is certified: "sample" or "all". `accumulate` holds pairs of an engine's name, or ""
+    for all, and the wider format in which it is declared to form sums.
 
-    Raises ValueError for an unknown dtype.
+    Raises ValueError for an unknown dtype, or a declared accumulator that is narrower.
     """
 
     engines: tuple[str, ...] = names.DEFAULT
@@ -50,11 +56,15 @@ class Plan:
     distribution: Distribution = field(default_factory=Distribution)
     sampled: tuple[tuple[str, int], ...] = ()
     deep: str = "sample"
+    certify: str = "sample"
+    accumulate: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for dtype in self.dtypes:
             if dtype not in FORMATS:
                 raise ValueError(names.nearest(dtype, list(FORMATS), "dtype"))
+            for _, wider in self.accumulate:
+                Arithmetic(dtype, accumulate=wider)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,6 +86,19 @@ class Plan:
     def goes_deep(self, index: int) -> bool:
         """Whether the checks that cost most are made on the cases of this index."""
         return self.deep == "all" or index % self.deep_every == 0
+
+    def certifies(self, index: int) -> bool:
+        """Whether the oracle is certified on the cases of this index; on one case at least."""
+        if self.certify == "all":
+            return True
+        every = CERTIFIED_EVERY if self.cases <= DEEP_CASES else 10 * DEEP_EVERY
+        return index % every == min(CERTIFIED_FIRST, self.cases - 1)
+
+    def promised(self, engine: str, arithmetic: Arithmetic) -> Arithmetic:
+        """What an engine promises, with what was declared of it."""
+        declared = dict(self.accumulate)
+        wider = declared.get(engine, declared.get("", arithmetic.accumulate))
+        return replace(arithmetic, accumulate=wider)
 
     @property
     def deep_every(self) -> int:

@@ -77,6 +77,9 @@ def choose(plan: Plan, wanted: Wanted) -> tuple[Plan, list[str]]:
         user_engine.from_text(text)
     for name in wanted.named or ():
         names.require_known(name)
+    for name, _ in plan.accumulate:
+        if name and ":" not in name:
+            names.require_known(name)
     if wanted.named is None and not wanted.own:
         return replace(plan, engines=names.DEFAULT, sampled=names.SAMPLED), []
     engines = dict.fromkeys([*wanted.own, *(wanted.named or ())])
@@ -191,6 +194,9 @@ def command_line(plan: Plan) -> str:
         words += ["--engines", ",".join(tabled)]
     words += ["--dtypes", ",".join(plan.dtypes), *distribution_options(plan.distribution)]
     words += ["--deep", plan.deep] if plan.deep != Plan().deep else []
+    words += ["--certify", plan.certify] if plan.certify != Plan().certify else []
+    for engine, wider in plan.accumulate:
+        words += ["--declare-accumulate", f"{engine}={wider}" if engine else wider]
     return shlex.join(words)
 
 

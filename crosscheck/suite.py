@@ -92,6 +92,7 @@ class Overseer:
 
 
 IN_PROCESS = Overseer()
+DEFAULT_PLAN = Plan()
 
 
 def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = False) -> Attempt:
@@ -144,7 +145,7 @@ def evaluate_block(
             takers = {n: engine for n, engine in crew.items() if plan.takes(n, case.index)}
             done = {name: attempts[place] for name, attempts in ready.items()}
             deep = plan.goes_deep(case.index)
-            outcome = evaluate(takers, case, deep, done, overseer)
+            outcome = evaluate(takers, case, deep, done, overseer, plan)
             for name in crew.keys() - takers.keys():
                 outcome.case.update(_attempt_columns(Attempt(name, rows.NOT_SAMPLED)))
             yield outcome
@@ -206,10 +207,12 @@ def evaluate(
     deep: bool = True,
     ready: Mapping[str, Attempt | None] | None = None,
     overseer: Overseer = IN_PROCESS,
+    plan: Plan = DEFAULT_PLAN,
 ) -> Outcome:
     """All engines on one case, judged and compared in pairs; `ready` attempts are not made.
 
-    `deep` adds the ℓ2 bound, stagewise checks, and the oracle's certificate.
+    `deep` adds the ℓ2 bound and stagewise checks; `plan` says what engines are declared to do,
+    and whether the oracle is certified on this case.
     """
     started = time.perf_counter()
     attempts = []
@@ -222,17 +225,34 @@ def evaluate(
     overseer.begin(case, "")
     if judge_failed := _condemned(case, "", overseer):
         return Outcome(_unjudged_row(case, attempts, judge_failed), [], [])
+    certificate = _certificate(case) if plan.certifies(case.index) else ""
+    if certificate.startswith("failed"):
+        return Outcome(
+            _unjudged_row(case, attempts, Attempt("", "error", message=certificate)), [], []
+        )
     evidence = Evidence(case)
     place = _place(case)
     errors = []
     for tried in attempts:
         if tried.gradients is not None:
-            arithmetic = crew[tried.engine].arithmetic(case.dtype)  # type: ignore[union-attr]
+            own = crew[tried.engine].arithmetic(case.dtype)  # type: ignore[union-attr]
+            arithmetic = plan.promised(tried.engine, own)
             for row in judge(evidence, arithmetic, tried.gradients, deep, tried.stages):
                 errors.append({**place, "engine": tried.engine, **row})
     pairs = _pairs(case, evidence, attempts)
     seconds = time.perf_counter() - started
-    return Outcome(_case_row(case, evidence, attempts, seconds), errors, pairs)
+    row = _case_row(case, evidence, attempts, seconds) | {"certificate": certificate}
+    return Outcome(row, errors, pairs)
+
+
+def _certificate(case: Case) -> str:
+    """The oracle held to the definition of the derivative: its verdict, and where it failed."""
+    from crosscheck.certificate import certify
+
+    found = certify(case)
+    if found.failed:
+        return f"failed: the oracle's {found.failed[0]} is not the derivative of the cost"
+    return found.verdict
 
 
 def _condemned(case: Case, engine: str, overseer: Overseer) -> Attempt | None:
@@ -264,7 +284,6 @@ def _case_row(
         **_unreferenced_row(case, attempts),
         "reference": evidence.enclosure.source,
         "reference_radius": evidence.relative_radius,
-        "certificate": "",
         "seconds": seconds,
     }
 

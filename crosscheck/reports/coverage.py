@@ -104,7 +104,23 @@ def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
             f"{pretty(line['median_radius'])} of what the bound allows (median; largest "
             f"{pretty(line['radius'])})."
         )
-    return found
+    return [*found, certified(cases)]
+
+
+def certified(cases: pd.DataFrame) -> str:
+    """The share of cases on which the oracle was certified, and what that means."""
+    tried = cases[cases["certificate"] != ""]
+    if not len(tried):
+        return "The oracle was certified on no case."
+    whole = int((tried["certificate"] == "certified").sum())
+    part = int((tried["certificate"] == "in part").sum())
+    sentence = (
+        f"The oracle itself was held to the definition of the derivative, by difference quotients "
+        f"in balls, on {len(tried)} cases ({percent(len(tried) / len(cases))}): {whole} certified"
+    )
+    if part:
+        sentence += f", {part} in part, where a quotient could not have told"
+    return f"{sentence}, {len(tried) - whole - part} failed."
 
 
 def _by(reference: str) -> str:
