@@ -1,25 +1,41 @@
 """check(): the public function, for a gradient that somebody wrote by hand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from crosscheck import outcome, suite
+from crosscheck import outcome, reproduce, suite
+from crosscheck.diagnosis import Diagnosis, diagnose
+from crosscheck.engines import callable as user_engine
 from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.reports import summaries
-from crosscheck.values import Distribution
+from crosscheck.values import Case, Distribution, Gradients
+
+SHRINKING_SECONDS = 5.0
+"""How long a check looks for the smallest case that fails."""
+
+DIAGNOSED = 100
+"""Cases that a diagnosis looks at, at most."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found: `errors` and `cases` are frames with the columns of `rows`."""
+    """What a check found: `errors` and `cases` are frames with the columns of `rows`.
+
+    `diagnosis` is the known mistake that explains the failing cases, or None; `smallest` the
+    smallest case found that fails, or None; `notes` what else was seen, a sentence each.
+    """
 
     errors: pd.DataFrame
     cases: pd.DataFrame
-    diagnosis: Any = None
+    diagnosis: Diagnosis | None = None
+    smallest: Case | None = None
+    notes: tuple[str, ...] = ()
+    line: str = ""
 
     @property
     def ok(self) -> bool:
@@ -37,17 +53,38 @@ class Report:
 
     def message(self) -> str:
         """What is wrong, in the words of the worst case; empty where nothing is."""
+        if self.ok:
+            return ""
         defects = self.errors[self.errors["verdict"] == "DEFECT"]
-        if len(defects):
-            return _defect(defects.sort_values("mismatched").iloc[-1])
-        failed = summaries.not_covered(self.cases)
-        if failed:
-            return "\n".join(failed)
-        return "" if self.ok else "INCONCLUSIVE  nothing could be confirmed"
+        lines = [_defect(_clearest(defects))] if len(defects) else []
+        lines += _failed(self.cases)
+        lines = lines or ["INCONCLUSIVE  nothing could be confirmed"]
+        if self.diagnosis is not None:
+            lines.append(str(self.diagnosis))
+        if self.smallest is not None:
+            of = self.smallest.architecture
+            lines.append(f"Smallest case that fails: {of.label}, D = {self.smallest.samples}")
+        lines += self.notes
+        if self.line:
+            lines.append(f"Reproduce: {self.line}")
+        return "\n".join(lines)
+
+
+def _clearest(defects: pd.DataFrame) -> Any:
+    """The defect to show: one that is wrong in most of its entries, by far, and finite."""
+    with np.errstate(all="ignore"):
+        ranked = defects.assign(
+            share=defects["mismatched"] / defects["entries"],
+            plain=defects["special"].eq("") if "special" in defects else True,
+        )
+    ranked = ranked.sort_values(["share", "mismatched"], kind="stable")
+    return ranked.iloc[-1]
 
 
 def _defect(row: Any) -> str:
     share = row["mismatched"] / row["entries"]
+    if not np.isfinite(row["got"]):
+        return _not_finite(row)
     times = f" ({row['got'] / row['exact']:.4f} times)" if row["exact"] else ""
     return (
         f"DEFECT  {row['engine']}, {row['tensor']} of {row['widths']}, {row['output']} output, "
@@ -58,6 +95,127 @@ def _defect(row: Any) -> str:
         f"{row['tensor']}{row['worst_index']}: got {row['got']:.4g}, "
         f"exact {row['exact']:.4g}{times}"
     )
+
+
+def _not_finite(row: Any) -> str:
+    return (
+        f"DEFECT  {row['engine']}, {row['tensor']} of {row['widths']}, {row['output']} output, "
+        f"D = {row['samples']}, {row['dtype']}   (case {row['case']})\n"
+        f"Not a finite number: got {row['got']} at {row['tensor']}{row['worst_index']}, exact "
+        f"{row['exact']:.4g}, and nothing on the way there exceeds {row['dtype']}: does exp "
+        "overflow, is 0 divided by 0, or an array used before it is filled?"
+    )
+
+
+def _failed(cases: pd.DataFrame) -> list[str]:
+    """A line for each engine that gave no gradient on some cases, with its first message."""
+    lines = []
+    for name in summaries.engine_names(cases):
+        status = cases[f"status:{name}"]
+        for word in ("error", "unsupported"):
+            hit = cases[status == word]
+            if len(hit):
+                first = hit.iloc[0]
+                lines.append(
+                    f"{word.upper()}  {name}, {len(hit)} of {len(cases)} cases, first "
+                    f"{first['case']} ({first['widths']}, D = {first['samples']}): "
+                    f"{first[f'message:{name}']}"
+                )
+    return lines
+
+
+class Upright:
+    """An engine whose weights' gradients come as (n_l, n_{l-1}), turned over."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.name = engine, engine.name
+        self.arithmetic, self.supports = engine.arithmetic, engine.supports
+
+    def gradients(self, case: Case) -> Gradients:
+        """The gradients with the weights' transposed."""
+        given = self.engine.gradients(case)
+        return Gradients(given.cost, [w.T for w in given.weights], given.biases)
+
+
+def _transposed(engine: Engine, cases: Sequence[Case]) -> Diagnosis | None:
+    """Whether the weights' gradients are right, or a known mistake, once they are turned over."""
+    turned = Upright(engine)
+    failures = {case.id: reproduce.failure(turned, case) for case in cases}
+    if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
+        return None
+    failing = {case_id for case_id, found in failures.items() if found is not None}
+    said = "the weights' gradients are transposed: (n_l, n_{l-1}) came, return w.T"
+    if not failing:
+        return Diagnosis("transposed", {}, f"{said}; but for that they are right", 1.0, len(cases))
+    also = diagnose(turned, cases, failing)
+    if also is None:
+        return None
+    return replace(also, sentence=f"{said}; and {also.sentence}")
+
+
+def explained(
+    report: Report, engine: CallableEngine, plan: suite.Plan, address: str = ""
+) -> Report:
+    """The report with what a failing function's author wants to know.
+
+    Looked for in the first dtype of the plan in which the engine fails. `address` is how
+    `--engine` finds the function, if that is not to be found out.
+    """
+    told = _Told(report, engine, list(plan.draws()))
+    with np.errstate(all="ignore"):
+        diagnosis, smallest = told.diagnosis(), told.smallest()
+    shown = report.errors[report.errors["verdict"] == "DEFECT"]
+    case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
+    case = told.cases.get(case_id)
+    place = address or user_engine.address(engine.function) or f"FILE.py:{engine.name}"
+    line = reproduce.line(case, place, plan.distribution) if case is not None else ""
+    return replace(report, diagnosis=diagnosis, smallest=smallest, line=line, notes=_notes(engine))
+
+
+class _Told:
+    """What the rows tell of one engine: the cases that failed, raised, passed, in one dtype."""
+
+    def __init__(self, report: Report, engine: CallableEngine, cases: Sequence[Case]) -> None:
+        self.engine = engine
+        self.cases = {case.id: case for case in cases}
+        mine = report.errors[report.errors["engine"] == engine.name]
+        self.failing = set(mine.loc[mine["verdict"] == "DEFECT", "case"])
+        by_case = report.cases.set_index("case")
+        status, self.message = (by_case[f"{what}:{engine.name}"] for what in ("status", "message"))
+        self.raised = list(status.index[status == "error"])
+        open_ = set(mine.loc[mine["verdict"] == "INCONCLUSIVE", "case"]) - self.failing
+        self.answered = [self.cases[n] for n in status.index[status == "ok"] if n not in open_]
+
+    def _of_one_dtype(self, cases: Sequence[Case]) -> list[Case]:
+        wrong = [case.dtype for case in cases if case.id in self.failing]
+        return [case for case in cases if not wrong or case.dtype == wrong[0]][:DIAGNOSED]
+
+    def diagnosis(self) -> Diagnosis | None:
+        """The known mistake in the engine's failing cases, if there is one."""
+        if self.message.str.contains("looks transposed").any():
+            return _transposed(self.engine, self._of_one_dtype(list(self.cases.values())))
+        if not self.failing:
+            return None
+        return diagnose(self.engine, self._of_one_dtype(self.answered), self.failing)
+
+    def smallest(self) -> Case | None:
+        """The smallest failing case, from the smallest of the run's own."""
+        failing = self.failing or set(self.raised)
+        found = [case for name, case in self.cases.items() if name in failing]
+        if not found:
+            return None
+        start = min(found, key=lambda case: case.architecture.parameters * case.samples)
+        try:
+            return reproduce.shrink(self.engine, start, SHRINKING_SECONDS)
+        except ValueError:  # it fails no more: the function is not repeatable
+            return None
+
+
+def _notes(engine: CallableEngine) -> tuple[str, ...]:
+    if not engine.changed:
+        return ()
+    names = ", ".join(sorted(engine.changed))
+    return (f"The function writes to its arguments ({names}); it was given copies.",)
 
 
 def check(
@@ -79,15 +237,17 @@ def check(
 
     It is called on `cases` random architectures with N in `layers`, n_l in `widths`, D in
     `samples`; weights[k] (n_{l-1}, n_l) and biases[k] (n_l,) for l = k + 2, inputs (D, n_1),
-    targets (D, n_N), all of `dtype`. `against` names engines to judge beside it.
+    targets (D, n_N), all of `dtype`, as arrays of numpy, torch or jax (`arrays`). `against`
+    names engines to judge beside it. If it fails, the mistake is looked for in the catalogue of
+    known ones, and the smallest case that shows it.
 
-    Raises ValueError for an unknown activation, cost, dtype or engine, or an impossible range.
+    Raises ValueError for an unknown activation, cost, dtype or engine, or an impossible range,
+    and Unsupported where the library of `arrays` is not installed.
     """
-    if arrays != "numpy":
-        raise ValueError(f"arrays {arrays!r} is not known: known is numpy")
     distribution = Distribution(layers, widths, samples, output, hidden, cost)
-    engine = CallableEngine(gradient)
+    engine = CallableEngine(gradient, arrays=arrays)
     crew: dict[str, Engine | Unsupported] = {engine.name: engine, **suite.muster(against)}
     plan = suite.Plan(tuple(crew), (dtype,), cases, seed, distribution)
     frames = suite.run(plan, crew)
-    return Report(frames.errors, frames.cases)
+    report = Report(frames.errors, frames.cases, notes=_notes(engine))
+    return report if report.ok else explained(report, engine, plan)

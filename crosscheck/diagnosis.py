@@ -381,7 +381,7 @@ def _report(
     if named.factor is not None:
         parameters["scale"] = scale.name(named.factor)
     sentence = named.sentence + _convention(named, observations[0].case)
-    also = tuple(dict.fromkeys(other.sentence for other in others))
+    also = tuple(dict.fromkeys(o.sentence for o in others if not o.fault.shared))
     return Diagnosis(named.fault.id, parameters, sentence, share, len(observations), also)
 
 

@@ -91,9 +91,12 @@ class CallableEngine:
         with self.dialect.context():
             weights, biases = ([make(x) for x in part] for part in (case.weights, case.biases))
             inputs, targets = make(case.inputs), make(case.targets)
-            result = self.function(weights, biases, inputs, targets)
+            try:
+                result = self.function(weights, biases, inputs, targets)
+            except Exception as error:
+                raise Malformed(raised(error, case)) from error
             self._watch(case, weights, biases, inputs, targets)
-            by_weight, by_bias = (_lists(part, what) for part, what in _pair(result))
+            by_weight, by_bias = (_lists(part, what, case) for part, what in _pair(result))
             return Gradients(None, by_weight, by_bias)
 
     def _watch(self, case: Case, weights: Any, biases: Any, inputs: Any, targets: Any) -> None:
@@ -135,7 +138,7 @@ def _flat(result: Any) -> str:
     return ""
 
 
-def _lists(part: Any, what: str) -> list[Array]:
+def _lists(part: Any, what: str, case: Case) -> list[Array]:
     if not isinstance(part, (tuple, list)):
         raise Malformed(
             f"the {what} gradients are {_describe(part)}, expected a list with one array per layer"
@@ -146,7 +149,29 @@ def _lists(part: Any, what: str) -> list[Array]:
                 f"the {what} gradient of layer {k + 2} is None, expected an array: "
                 "was it never computed, or is requires_grad missing?"
             )
-    return [as_array(thing) for thing in part]
+    arrays = [as_array(thing) for thing in part]
+    for k, (thing, array) in enumerate(zip(part, arrays, strict=True)):
+        if array.dtype != case.format.numpy and array.dtype.kind == "f":
+            raise Malformed(
+                f"{what[0]}{k + 2} has dtype {array.dtype}, expected {case.dtype}, as the weights"
+                + _narrowing(thing, case)
+            )
+    return arrays
+
+
+def _narrowing(thing: Any, case: Case) -> str:
+    """What usually turns float64 into float32, by the library that the result is of."""
+    if case.dtype != "float64":
+        return ""
+    library = type(thing).__module__.split(".")[0]
+    if library in ("jax", "jaxlib"):
+        return (
+            ': JAX computes in float32 unless jax.config.update("jax_enable_x64", True) is called '
+            'first, or arrays="jax" hands it float64 arrays in jax.enable_x64(True)'
+        )
+    if library == "torch":
+        return ": torch makes float32 tensors unless told dtype=torch.float64"
+    return ": is there a float32 array, or an astype, on the way?"
 
 
 def as_array(thing: Any) -> Array:
@@ -232,6 +257,17 @@ def _load_file(path: str) -> Any:
     except Exception as error:
         raise ValueError(f"cannot run {path}: {type(error).__name__}: {error}") from None
     return module
+
+
+def raised(error: Exception, case: Case) -> str:
+    """What a user's function raised, the line it was in, and what probably happened."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = ""
+    if frame is not None:
+        where = f", line {frame.tb_lineno} of {Path(frame.tb_frame.f_code.co_filename).name}"
+    return f"{type(error).__name__}: {error}{where}{hint(error, case)}"
 
 
 def hint(error: Exception, case: Case) -> str:

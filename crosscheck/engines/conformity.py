@@ -25,7 +25,21 @@ def require(case: Case, gradients: Gradients) -> None:
         if not isinstance(got, np.ndarray):
             raise Malformed(f"{name} is a {type(got).__name__}, expected an array {shape}")
         if got.shape != shape:
-            hint = ": it looks transposed" if got.shape == shape[::-1] else ""
-            raise Malformed(f"{name} has shape {got.shape}, expected {shape}{hint}")
+            raise Malformed(
+                f"{name} has shape {got.shape}, expected {shape}{_hint(case, shape, got.shape)}"
+            )
         if got.dtype != case.format.numpy:
             raise Malformed(f"{name} has dtype {got.dtype}, expected {case.dtype}, as the weights")
+
+
+def _hint(case: Case, expected: tuple[int, ...], got: tuple[int, ...]) -> str:
+    """What a wrong shape looks like, if it looks like anything."""
+    if len(expected) == 2:
+        return ": it looks transposed" if got == expected[::-1] else ""
+    if got == (case.samples, *expected):
+        return ": it looks like δ that was not summed over the samples"
+    if got in ((1, *expected), (*expected, 1)):
+        return ": it looks like keepdims=True; the biases are vectors"
+    if got == ():
+        return ": it looks summed over the neurons too; sum over axis 0 alone"
+    return ""

@@ -1,0 +1,60 @@
+"""The pytest plugin: a fixture `crosscheck`, two options, one line in the summary."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PROPERTY = "crosscheck"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--crosscheck-cases` and `--crosscheck-seed`, for calls that do not say it themselves."""
+    group = parser.getgroup("crosscheck", "gradients on trial")
+    group.addoption("--crosscheck-cases", type=_count, metavar="N", help="cases a check runs")
+    group.addoption("--crosscheck-seed", type=_count, metavar="N", help="seed of the cases")
+
+
+def _count(text: str) -> int:
+    import argparse
+
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+@pytest.fixture
+def crosscheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`crosscheck(gradient, …)` as `crosscheck.check`; the test fails where the gradient does."""
+    options = {name: request.config.getoption(f"crosscheck_{name}") for name in ("cases", "seed")}
+    given = {name: value for name, value in options.items() if value is not None}
+
+    def check(gradient: Any, **arguments: Any) -> Any:
+        __tracebackhide__ = True
+        import crosscheck
+
+        report = crosscheck.check(gradient, **{**given, **arguments})
+        request.node.user_properties.append((PROPERTY, (len(report.cases), report.ok)))
+        if not report.ok:
+            pytest.fail(report.message(), pytrace=False)
+        return report
+
+    return check
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many gradients were checked, on how many cases; under xdist, by all workers."""
+    reports = [r for found in terminalreporter.stats.values() for r in found]
+    checks = [
+        value
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in getattr(report, "user_properties", ())
+        if name == PROPERTY
+    ]
+    if checks:
+        wrong = sum(not ok for _, ok in checks)
+        cases = sum(count for count, _ in checks)
+        terminalreporter.write_line(
+            f"crosscheck: {len(checks)} gradients on {cases} cases, {wrong or 'none'} wrong"
+        )
