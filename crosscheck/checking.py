@@ -12,6 +12,7 @@ from crosscheck.diagnosis import Diagnosis, diagnose
 from crosscheck.engines import callable as user_engine
 from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.plan import Plan
 from crosscheck.reports import summaries
 from crosscheck.values import Case, Distribution, Gradients
 
@@ -153,9 +154,7 @@ def _transposed(engine: Engine, cases: Sequence[Case]) -> Diagnosis | None:
     return replace(also, sentence=f"{said}; and {also.sentence}")
 
 
-def explained(
-    report: Report, engine: CallableEngine, plan: suite.Plan, address: str = ""
-) -> Report:
+def explained(report: Report, engine: CallableEngine, plan: Plan, address: str = "") -> Report:
     """The report with what a failing function's author wants to know.
 
     Looked for in the first dtype of the plan in which the engine fails. `address` is how
@@ -246,8 +245,23 @@ def check(
     """
     distribution = Distribution(layers, widths, samples, output, hidden, cost)
     engine = CallableEngine(gradient, arrays=arrays)
-    crew: dict[str, Engine | Unsupported] = {engine.name: engine, **suite.muster(against)}
-    plan = suite.Plan(tuple(crew), (dtype,), cases, seed, distribution)
+    plan = Plan((engine.name, *against), (dtype,), cases, seed, distribution)
+    return _run(engine, plan)
+
+
+def _run(engine: CallableEngine, plan: Plan, address: str = "") -> Report:
+    """The plan with the engine in the first place, explained if it fails."""
+    crew: dict[str, Engine | Unsupported] = {engine.name: engine, **suite.muster(plan.engines[1:])}
     frames = suite.run(plan, crew)
     report = Report(frames.errors, frames.cases, notes=_notes(engine))
-    return report if report.ok else explained(report, engine, plan)
+    return report if report.ok else explained(report, engine, plan, address)
+
+
+def explain(address: str, plan: Plan) -> str:
+    """What a function that failed in a run does wrong, from the run's first cases.
+
+    Raises ValueError where the function cannot be found any more.
+    """
+    engine = user_engine.from_text(address)
+    short = replace(plan, engines=(address,), cases=min(plan.cases, DIAGNOSED))
+    return _run(engine, short, address).message()

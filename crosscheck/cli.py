@@ -340,6 +340,51 @@ def audit(
     return auditing.run(plan, Path(out), name, formats, output_format, Console())
 
 
+@crosscheck.command()
+@click.argument("case")
+@click.option(
+    "--engine",
+    required=True,
+    help="An engine of the table, or your package.module:function or path/to/file.py:function.",
+)
+@click.option("--shrink", is_flag=True, help="Look for the smallest case that still fails.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@click.option("--layers", type=Range(2), default="2-6", show_default=True, help="N.")
+@click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
+@click.option("--samples", type=Range(1), default="1-64", show_default=True, help="D.")
+@click.option("--hidden", default="sigmoid", show_default=True, help="Hidden activation.")
+@click.option("--cost", default="squared_error", show_default=True, help="The cost's convention.")
+@click.option("--arrays", default="numpy", show_default=True, help="numpy, torch or jax.")
+def reproduce(
+    case: str,
+    engine: str,
+    shrink: bool,
+    seconds: float,
+    layers: tuple[int, int],
+    widths: tuple[int, int],
+    samples: tuple[int, int],
+    hidden: str,
+    cost: str,
+    arrays: str,
+) -> int:
+    """Run one engine on one CASE, such as s0-i17-float64-sigmoid, entry by entry."""
+    from crosscheck import reproduce as stage
+    from crosscheck.values import Distribution
+
+    distribution = Distribution(layers, widths, samples, hidden=hidden, cost=cost)
+    text, fails = stage.run(case, engine, distribution, seconds if shrink else None, arrays)
+    click.echo(text)
+    return int(fails)
+
+
+@crosscheck.command()
+def engines() -> None:
+    """List the engines: where each is from, and the precisions it takes."""
+    from crosscheck.engines import listing
+
+    click.echo(listing.as_text())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
     try:

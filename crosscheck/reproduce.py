@@ -17,7 +17,7 @@ import pandas as pd
 
 from crosscheck import sampling
 from crosscheck.engines.conformity import Malformed, require
-from crosscheck.engines.interface import Engine
+from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.formats import FORMATS
 from crosscheck.values import READINGS, Architecture, Array, Case, Distribution, Gradients
 from crosscheck.verdict import Evidence, TensorErrors, judge
@@ -91,6 +91,12 @@ def failure(engine: Engine, case: Case) -> Failure | None:
     rows = judge(Evidence(case), engine.arithmetic(case.dtype), gradients)
     defects = [row for row in rows if row["verdict"] == "DEFECT"]
     return Failure("DEFECT", f"{defects[0]['tensor']} {defects[0]['reason']}") if defects else None
+
+
+class CannotRun(ValueError):
+    """An engine that was asked for by name cannot run here."""
+
+    exit_status = 3
 
 
 class OutOfTime(BaseException):
@@ -331,6 +337,26 @@ def _assertions(case: Case, expected: pd.DataFrame | None) -> list[str]:
             f"    assert np.all(np.abs({got} - exact_{name}) <= bound_{name}), {got}",
         ]
     return lines
+
+
+def run(
+    case_id: str, address: str, of: Distribution, seconds: float | None, arrays: str = "numpy"
+) -> tuple[str, bool]:
+    """What `crosscheck reproduce` prints, and whether the case fails.
+
+    Raises ValueError for a case or an engine that cannot be found.
+    """
+    from crosscheck.engines import callable as user_engine, names
+
+    case = rebuild(case_id, of)
+    try:
+        if ":" in address:
+            engine: Engine = user_engine.from_text(address, arrays)
+        else:
+            engine, address = names.load(address), ""
+    except Unsupported as why:
+        raise CannotRun(str(why)) from None
+    return describe(engine, address, case, seconds)
 
 
 def describe(engine: Engine, address: str, case: Case, seconds: float | None) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from crosscheck import (
     assembly,
+    checking,
     cluster,
     environment,
     finished,
@@ -119,7 +120,24 @@ def run(
         if not journal.spans:
             journal.remove()
     journal.remove()
-    return end(out, summary, ending, console)
+    status = end(out, summary, ending, console)
+    if ending.output_format == "full":
+        for said in _explanations(plan, wanted.own, summary):
+            console.print(f"\n{said}", markup=False, highlight=False, soft_wrap=True)
+    return status
+
+
+def _explanations(plan: Plan, own: Sequence[str], summary: Summary) -> Iterator[str]:
+    """What each failing function of the user's does wrong, as check() says it.
+
+    It runs in this process, so not if the function crashed or did not end.
+    """
+    for name in own:
+        lines = summary.engines[summary.engines["engine"] == name]
+        failed = lines[["defect", "error"]].to_numpy().sum()
+        unsafe = lines[[word for word in ("timeout", "crash") if word in lines]].to_numpy().sum()
+        if failed and not unsafe:
+            yield checking.explain(name, plan)
 
 
 @contextmanager

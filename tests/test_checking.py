@@ -1,5 +1,8 @@
 """check(): right functions pass, wrong ones do not, and the user's arrays are the user's."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -116,3 +119,123 @@ def test_against_judges_engines_beside_it():
 def test_bad_options_raise_a_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         crosscheck.check(right, **options)
+
+
+MESSAGES = {
+    "transposed": (
+        lambda w, b: ([x.T for x in w], b),
+        "it looks transposed",
+        "the weights' gradients are transposed",
+    ),
+    "too few": (lambda w, b: (w, b[:-1]), "bias gradients came, expected"),
+    "float32": (lambda w, b: ([x.astype(np.float32) for x in w], b), "w2 has dtype float32"),
+    "NaN": (lambda w, b: ([x * np.nan for x in w], b), "Not a finite number: got nan at w"),
+    "None": (lambda w, b: None, "returned None", "is a return missing?"),
+    "a None inside": (lambda w, b: (w, [None for _ in b]), "bias gradient of layer 2 is None"),
+    "flat": (
+        lambda w, b: [t for pair in zip(w * 2, b * 2, strict=True) for t in pair],
+        "w2, b2, w3, … in one list",
+    ),
+    "dictionary": (lambda w, b: {"w": w, "b": b}, "expected a pair", "dictionary"),
+    "raises": (lambda w, b: 1 / 0, "ZeroDivisionError", "line ", "test_checking.py"),
+    "shapes": (lambda w, b: w[0] @ np.ones(1000), "is a transpose missing"),
+    "keepdims": (lambda w, b: (w, [x[None] for x in b]), "keepdims=True"),
+    "summed": (lambda w, b: (w, [x.sum() for x in b]), "summed over the neurons too"),
+    "an array": (lambda w, b: (w[0], b), "weight gradients are a ndarray of shape"),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_message_says_what_came_and_what_probably_happened(name):
+    change, *said = MESSAGES[name]
+    report = crosscheck.check(lambda *arguments: change(*right(*arguments)), **QUICK)
+    for words in said:
+        assert words in report.message()
+
+
+def test_samples_that_were_not_summed_are_seen():
+    def unsummed(weights, biases, inputs, targets):
+        by_weight, by_bias = right(weights, biases, inputs, targets)
+        return by_weight, [np.tile(b, (len(inputs), 1)) for b in by_bias]
+
+    report = crosscheck.check(unsummed, layers=(2, 3), samples=(2, 8), widths=(2, 8), cases=9)
+    assert "not summed over the samples" in report.message()
+
+
+def test_a_transposed_gradient_with_a_mistake_has_both_named():
+    def both(*arguments):
+        by_weight, by_bias = right(*arguments)
+        return [2 * w.T for w in by_weight], [2 * b for b in by_bias]
+
+    report = crosscheck.check(both, **QUICK)
+    assert report.diagnosis.fault == "factor 2"
+    assert "transposed" in report.diagnosis.sentence
+
+
+def doubled(*arguments):
+    by_weight, by_bias = right(*arguments)
+    return [2 * w for w in by_weight], [2 * b for b in by_bias]
+
+
+def test_the_whole_message_has_the_shape_that_people_know():
+    report = crosscheck.check(doubled, **QUICK)
+    lines = report.message().split("\n")
+    starts = (
+        "DEFECT  doubled, ",
+        "Mismatched entries: ",
+        "Greatest absolute difference: ",
+        "It behaves as: factor 2 (the cost's 2 counted twice, or the gradient of 2·cost). Explains",
+        "Smallest case that fails: 1-1, D = 1",
+        "Reproduce: crosscheck reproduce s0-i",
+    )
+    assert len(lines) == len(starts)
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(start)
+    assert "the bound allows" in lines[1]
+    assert "(2.0000 times)" in lines[2]
+    assert report.diagnosis.share == 1
+    assert report.smallest.architecture.widths == (1, 1)
+
+
+def test_another_convention_is_told_from_a_mistake():
+    def halved(*arguments):
+        by_weight, by_bias = right(*arguments)
+        return [w / 2 for w in by_weight], [b / 2 for b in by_bias]
+
+    message = crosscheck.check(halved, **QUICK).message()
+    assert 'pass cost="half_squared_error", or multiply it by 2' in message
+    assert crosscheck.check(halved, cost="half_squared_error", **QUICK).ok
+
+
+def test_writing_to_the_arguments_is_reported():
+    def careless(weights, biases, inputs, targets):
+        result = doubled(weights, biases, inputs, targets)
+        inputs[...] = 0
+        return result
+
+    report = crosscheck.check(careless, **QUICK)
+    assert "writes to its arguments (inputs)" in report.message()
+    clean = crosscheck.check(right, **QUICK)
+    assert clean.notes == ()
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(ValueError, match="is a int, expected a function"):
+        crosscheck.check(5)
+
+
+def test_unknown_arrays_are_refused():
+    with pytest.raises(ValueError, match="unknown arrays 'cupy': known are numpy, torch, jax"):
+        crosscheck.check(right, arrays="cupy")
+
+
+def test_numpy_alone_loads_neither_torch_nor_jax(tmp_path):
+    script = (
+        "import sys, numpy as np, crosscheck\n"
+        "r = crosscheck.check(lambda w, b, x, y: ([0 * v for v in w], [0 * v for v in b]),"
+        " cases=12, widths=(1, 4))\n"
+        "assert r.diagnosis.fault == 'all-zero', r.message()\n"
+        "assert not {'torch', 'jax'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

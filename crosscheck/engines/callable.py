@@ -92,7 +92,8 @@ class CallableEngine:
             weights, biases = ([make(x) for x in part] for part in (case.weights, case.biases))
             inputs, targets = make(case.inputs), make(case.targets)
             try:
-                result = self.function(weights, biases, inputs, targets)
+                with np.errstate(all="ignore"):  # the verdict says it, entry by entry
+                    result = self.function(weights, biases, inputs, targets)
             except Exception as error:
                 raise Malformed(raised(error, case)) from error
             self._watch(case, weights, biases, inputs, targets)

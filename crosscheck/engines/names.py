@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
+from crosscheck.engines import third_party
 from crosscheck.engines.interface import Engine, Unsupported
 
 NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -38,15 +39,20 @@ def nearest(name: str, known: list[str], what: str) -> str:
 
 def require_known(name: str) -> None:
     """Raises ValueError for an unknown name, without importing anything."""
-    if name not in NAMES:
-        raise ValueError(nearest(name, list(NAMES), "engine"))
+    known = [*NAMES, *third_party.found()]
+    if name not in known:
+        raise ValueError(nearest(name, known, "engine"))
 
 
 def load(name: str) -> Engine:
-    """The engine of this name.
+    """The engine of this name: ours, or an installed package's.
 
     Raises ValueError for an unknown name, Unsupported where its library is not installed.
     """
+    if name not in NAMES:
+        theirs = third_party.load(name)
+        if theirs is not None:
+            return theirs
     require_known(name)
     module, maker = NAMES[name]
     try:
