@@ -378,6 +378,41 @@ def reproduce(
 
 
 @crosscheck.command()
+@click.option("--cases", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)
+@click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
+@click.option(
+    "--correct", type=click.IntRange(min=0), default=2000, show_default=True, help="Cases judged."
+)
+@click.option(
+    "--rivals", type=click.IntRange(min=0), default=20, show_default=True, help="Networks; 0: none."
+)
+@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
+def power(
+    cases: int,
+    seed: int,
+    dtypes: tuple[str, ...],
+    widths: tuple[int, int],
+    correct: int,
+    rivals: int,
+    out: str,
+    report: str | None,
+    jobs: int,
+) -> int:
+    """Examine the checker by the catalogue of known mistakes, beside the checkers in use."""
+    from pathlib import Path
+
+    from crosscheck import power as stage
+
+    examination = stage.Examination(cases, seed, dtypes, widths, correct, rivals)
+    page = Path(report) if report else None
+    return stage.run(examination, Path(out), page, click.echo, jobs)
+
+
+@crosscheck.command()
 def engines() -> None:
     """List the engines: where each is from, and the precisions it takes."""
     from crosscheck.engines import listing

@@ -1,0 +1,242 @@
+"""The checkers that people use now, on the same mistakes and the same networks.
+
+Each is run as its documentation has it, with its own default tolerances; only here are there
+any. A rival catches a mistake if it says that the gradient is wrong.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosscheck import sampling
+from crosscheck.engines import names
+from crosscheck.engines.interface import Unsupported
+from crosscheck.faults.catalogue import FaultyEngine, variants
+from crosscheck.values import Arithmetic, Array, Case, Distribution
+from crosscheck.verdict import Evidence, TensorErrors
+
+DTYPE = "float64"
+"""The precision that gradient checkers are made for."""
+
+WIDTHS, SAMPLES, SCALES = (2, 6), (2, 6), (1.0, 5.0)
+"""Small networks: a slow gradient check evaluates the cost twice per parameter."""
+
+Check = Callable[[Case, list[Array]], bool]
+"""(case, gradients in the order of the tensors) to whether the checker is content."""
+
+
+def _cost(case: Case, parameters: list[Any], sigmoid: Any, linear: bool) -> Any:
+    """The paper's cost by its definition, on whatever the parameters are."""
+    a = case.inputs
+    last = len(parameters) // 2 - 1
+    for k in range(last + 1):
+        z = a @ parameters[2 * k] + parameters[2 * k + 1]
+        a = z if linear and k == last else sigmoid(z)
+    difference = a - case.targets
+    return (difference * difference).sum() / len(case.inputs)
+
+
+def _parameters(case: Case) -> list[Array]:
+    return [np.array(t) for pair in zip(case.weights, case.biases, strict=True) for t in pair]
+
+
+def _is_linear(case: Case) -> bool:
+    return case.architecture.output == "identity"
+
+
+def _sigmoid(z: Array) -> Array:
+    from scipy.special import expit
+
+    value: Array = expit(z)
+    return value
+
+
+def gradcheck(fast: bool) -> Check:
+    """torch.autograd.gradcheck: eps 1e-6, atol 1e-5, rtol 1e-3."""
+    import torch
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        class Cost(torch.autograd.Function):
+            """The cost, with the gradient under test as its backward."""
+
+            @staticmethod
+            def forward(ctx: Any, *parameters: Any) -> Any:
+                value = _cost(case, [p.numpy() for p in parameters], _sigmoid, _is_linear(case))
+                return torch.tensor(value, dtype=torch.float64)
+
+            @staticmethod
+            def backward(ctx: Any, *outer: Any) -> Any:
+                return tuple(torch.from_numpy(np.array(g)) * outer[0] for g in gradients)
+
+        inputs = [torch.from_numpy(p).requires_grad_() for p in _parameters(case)]
+        return bool(
+            torch.autograd.gradcheck(Cost.apply, inputs, fast_mode=fast, raise_exception=False)
+        )
+
+    return check
+
+
+def check_grads_of_jax() -> Check:
+    """jax.test_util.check_grads, order 1, reverse mode, tolerances of float64."""
+    import jax
+    from jax.test_util import check_grads
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        with jax.enable_x64(True):
+
+            def cost(*parameters: Any) -> Any:
+                return _cost(case, list(parameters), jax.nn.sigmoid, _is_linear(case))
+
+            tested = jax.custom_vjp(cost)
+            tested.defvjp(
+                lambda *p: (cost(*p), None),
+                lambda _, outer: tuple(jax.numpy.asarray(g) * outer for g in gradients),
+            )
+            arrays = tuple(jax.numpy.asarray(p) for p in _parameters(case))
+            try:
+                check_grads(tested, arrays, order=1, modes=["rev"])
+            except AssertionError:
+                return False
+            return True
+
+    return check
+
+
+def check_grads_of_autograd() -> Check:
+    """HIPS autograd's check_grads, order 1, reverse mode: eps 1e-6, its tolerance 1e-6."""
+    from autograd.extend import defvjp, primitive
+    from autograd.test_util import check_grads
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        @primitive
+        def cost(*parameters: Any) -> Any:
+            return _cost(case, list(parameters), _sigmoid, _is_linear(case))
+
+        defvjp(cost, *[lambda ans, *p, g=g: lambda outer: outer * g for g in gradients])
+        try:
+            arrays = _parameters(case)
+            every = tuple(range(len(arrays)))
+            check_grads(cost, every, modes=["rev"], order=1)(*arrays)
+        except AssertionError:
+            return False
+        return True
+
+    return check
+
+
+def assert_close() -> Check:
+    """torch.testing.assert_close against PyTorch's own gradient: rtol 1e-7, atol 1e-7."""
+    import torch
+
+    reference = names.load("torch.backward")
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        try:
+            torch.testing.assert_close(
+                [torch.from_numpy(np.array(g)) for g in gradients],
+                [torch.from_numpy(np.array(g)) for g in reference.gradients(case).tensors()],
+            )
+        except AssertionError:
+            return False
+        return True
+
+    return check
+
+
+def allclose() -> Check:
+    """numpy.allclose against PyTorch's own gradient: rtol 1e-5, atol 1e-8."""
+    reference = names.load("torch.backward")
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        exact = reference.gradients(case).tensors()
+        return all(np.allclose(g, e) for g, e in zip(gradients, exact, strict=True))
+
+    return check
+
+
+def ours() -> Check:
+    """crosscheck: the bound B of a black box."""
+
+    def check(case: Case, gradients: list[Array]) -> bool:
+        evidence = Evidence(case)
+        limits = evidence.bound(Arithmetic(case.dtype, "either", flushes=True)).tensors
+        return not any(
+            TensorErrors.of(g, evidence.enclosure, which, limits[which]).beyond.any()
+            for which, g in enumerate(gradients)
+        )
+
+    return check
+
+
+RIVALS: Mapping[str, Callable[[], Check]] = {
+    "crosscheck": ours,
+    "torch gradcheck": lambda: gradcheck(fast=False),
+    "torch gradcheck, fast": lambda: gradcheck(fast=True),
+    "jax check_grads": check_grads_of_jax,
+    "autograd check_grads": check_grads_of_autograd,
+    "torch assert_close": assert_close,
+    "numpy allclose": allclose,
+}
+
+
+def _available() -> dict[str, Check]:
+    """The checkers whose libraries are installed."""
+    found = {}
+    for name, make in RIVALS.items():
+        try:
+            found[name] = make()
+        except (ModuleNotFoundError, Unsupported):
+            continue
+    return found
+
+
+def _networks(count: int, seed: int) -> Iterator[Case]:
+    for index in range(8, 8 + count):
+        width = 2 + index % 4
+        of = Distribution((3, 4), (width, width), SAMPLES, scales=SCALES)
+        yield sampling.draw(of, seed, index, DTYPE)
+
+
+def compare(count: int, seed: int) -> pd.DataFrame:
+    """A line per checker and kind of mistake: networks where it shows, caught; false alarms.
+
+    Mistakes count where they change the gradient by more than a rounding error can.
+    """
+    checks = _available()
+    lines: list[dict[str, Any]] = []
+    right = names.load("paper-contracted")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for case in _networks(count, seed):
+            exact = right.gradients(case).tensors()
+            lines += _judged(checks, case, exact, "no mistake: false alarms")
+            for fault, parameters in variants():
+                if fault.possible(case) and fault.repeatable and fault.needs.met_by(case):
+                    got = FaultyEngine(fault, parameters).gradients(case).tensors()
+                    if _shows(got, exact, case):
+                        kind = (
+                            fault.family if fault.id != "entry-scaled" else fault.label(parameters)
+                        )
+                        lines += _judged(checks, case, got, kind)
+    frame = pd.DataFrame(lines)
+    counts = frame.groupby(["kind", "checker"], sort=False)["caught"].agg(["sum", "size"])
+    return counts.reset_index().rename(columns={"sum": "caught", "size": "of"})
+
+
+def _shows(got: list[Array], exact: list[Array], case: Case) -> bool:
+    u = case.format.unit_roundoff
+    return any(
+        bool(np.any(np.abs(g - e) > 4 * u * np.abs(e))) for g, e in zip(got, exact, strict=True)
+    )
+
+
+def _judged(
+    checks: Mapping[str, Check], case: Case, got: list[Array], kind: str
+) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "checker": name, "caught": not check(case, got)}
+        for name, check in checks.items()
+    ]
