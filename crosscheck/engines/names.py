@@ -15,6 +15,7 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper-stable": ("crosscheck.engines.paper_numpy", "stable"),
         "paper-printed": ("crosscheck.engines.paper_numpy", "printed"),
         "torch.backward": ("crosscheck.engines.torch_autograd", "backward"),
+        "torch.forward": ("crosscheck.engines.torch_forward", "forward"),
         "jax.grad": ("crosscheck.engines.jax_grad", "grad"),
     }
 )
