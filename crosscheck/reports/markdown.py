@@ -23,6 +23,8 @@ def report(run: FinishedRun) -> str:
     parts += ["\n".join(f"- {_text(s)}" for s in coverage.sentences(run.errors, run.cases))]
     parts += _baseline(run.comparison) if run.comparison else []
     parts += ["## Engines", table(_shown(summaries.by_engine(run.errors, run.cases)))]
+    if len(run.errors):
+        parts += ["## Precision and accuracy", table(summaries.accuracy(run.errors))]
     defects = worst.defects(run)
     if len(defects):
         parts += ["## Defects", table(defects.drop(columns="first"))]

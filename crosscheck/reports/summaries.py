@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import rows
+from crosscheck.formats import FORMATS
 
 NOT_OK = tuple(status for status in rows.STATUSES if status != "ok")
 BY_ENGINE = ["engine", "dtype", "cases", "tensors", *map(str.lower, rows.VERDICTS), *NOT_OK]
@@ -64,6 +65,40 @@ def _quantile(values: np.ndarray, q: float) -> float:
     if not len(values):
         return float("nan")
     return float(np.quantile(values, q, method="inverted_cdf"))
+
+
+ACCURACY = ["engine", "dtype", "claimed_bits", "seen_bits", "l2_use", "stage_use"]
+"""First columns of the table of precision and accuracy; digits by stratum follow."""
+
+
+def accuracy(errors: pd.DataFrame) -> pd.DataFrame:
+    """A line per engine × dtype: precision claimed and seen, and digits by saturation.
+
+    Bits of the format, and the median estimate of the unit roundoff that the engine works with;
+    largest share of the ℓ2 bound and of a stage's bound; then for each factor on Xavier weights
+    the right decimal digits (median of tensors), of the worst tenth, and the digits that the
+    formula may lose in the worst tenth, whoever evaluates it.
+    """
+    strata = sorted(scale for scale in errors["scale"].unique() if scale > 0)
+    lines = []
+    for (engine, dtype), mine in errors.groupby(["engine", "dtype"], sort=False):
+        bits = FORMATS[str(dtype)].digits if str(dtype) in FORMATS else None
+        seen = mine["roundoff_bits"].median(), mine["l2_use"].max(), mine["stage_use"].max()
+        line = dict(zip(ACCURACY, (engine, dtype, bits, *map(float, seen)), strict=True))
+        for scale in strata:
+            line |= _digits(mine[mine["scale"] == scale], f"×{scale:g}")
+        lines.append(line)
+    digits = [name for scale in strata for name in _digits(errors.head(0), f"×{scale:g}")]
+    return pd.DataFrame(lines, columns=ACCURACY + digits)
+
+
+def _digits(errors: pd.DataFrame, stratum: str) -> dict[str, float]:
+    right, lost = errors["correct_digits"], errors["digits_lost"]
+    return {
+        f"digits {stratum}": float(right.median()),
+        f"worst tenth {stratum}": float(right.quantile(0.1)),
+        f"lost {stratum}": float(lost.quantile(0.9)),
+    }
 
 
 def by_pair(pairs: pd.DataFrame) -> pd.DataFrame:
