@@ -104,7 +104,7 @@ def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
             f"{pretty(line['median_radius'])} of what the bound allows (median; largest "
             f"{pretty(line['radius'])})."
         )
-    return [*found, certified(cases)]
+    return [*found, certified(cases)] if len(cases) else found
 
 
 def certified(cases: pd.DataFrame) -> str:
