@@ -120,7 +120,7 @@ def crosscheck() -> None:
 
 
 @crosscheck.command()
-@click.option("--cases", type=click.IntRange(min=0), default=100, show_default=True)
+@click.option("--cases", type=click.IntRange(min=0), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--engines", type=Names(), help="Engines of the table, between commas.")
 @click.option(

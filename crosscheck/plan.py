@@ -51,7 +51,7 @@ class Plan:
 
     engines: tuple[str, ...] = names.DEFAULT
     dtypes: tuple[str, ...] = ("float32", "float64")
-    cases: int = 100
+    cases: int = 200
     seed: int = 0
     distribution: Distribution = field(default_factory=Distribution)
     sampled: tuple[tuple[str, int], ...] = ()

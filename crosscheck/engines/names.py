@@ -16,15 +16,16 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper-printed": ("crosscheck.engines.paper_numpy", "printed"),
         "torch.backward": ("crosscheck.engines.torch_autograd", "backward"),
         "torch.forward": ("crosscheck.engines.torch_forward", "forward"),
+        "jax.packed": ("crosscheck.engines.jax_packed", "packed"),
         "jax.grad": ("crosscheck.engines.jax_grad", "grad"),
     }
 )
 """Name to (module, function that makes the engine)."""
 
-DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.grad")
+DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.packed", "jax.grad")
 """The engines of a run that names none. `paper-printed` is wrong by design, and not here."""
 
-SAMPLED: tuple[tuple[str, int], ...] = ()
+SAMPLED: tuple[tuple[str, int], ...] = (("jax.grad", 20),)
 """Engines that take only the indices divisible by a number, in a run that names none."""
 
 EXTRAS = {"torch": "torch", "jax": "jax", "jaxlib": "jax"}
