@@ -123,9 +123,14 @@ def pack(cases: Sequence[Case], size: Size) -> Packed:
     square, flat = (size.depth, size.width, size.width), (size.depth, size.width)
     entries = (size.samples, size.width)
     batch = Packed(
-        *(np.zeros((count, *shape), dtype) for shape in (square, flat, entries, entries)),
-        *(np.zeros((count, *shape), bool) for shape in (flat[:1], flat[:1], entries)),
-        np.zeros(count, dtype),
+        weights=np.zeros((count, *square), dtype),
+        biases=np.zeros((count, *flat), dtype),
+        inputs=np.zeros((count, *entries), dtype),
+        targets=np.zeros((count, *entries), dtype),
+        is_hidden=np.zeros((count, size.depth), bool),
+        is_output=np.zeros((count, size.depth), bool),
+        counted=np.zeros((count, *entries), bool),
+        scale=np.zeros(count, dtype),
     )
     for i, case in enumerate(cases):
         widths, samples = case.architecture.widths, case.samples
