@@ -289,7 +289,7 @@ def finish(errors: list[Array], forward: Forward, overflow: Overflow) -> Bound:
 
 def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for δ carried backward: reverse mode, and the contracted form of the paper."""
-    return _contracted(case, trace, Rules(arithmetic, absolute))
+    return by_rules(case, trace, Rules(arithmetic, absolute))
 
 
 def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
@@ -297,17 +297,18 @@ def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
 
     B over this is what the formula a (1 - a) loses, whoever evaluates it.
     """
-    return _contracted(case, trace, Rules(arithmetic, stable=True))
+    return by_rules(case, trace, Rules(arithmetic, stable=True))
 
 
 def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
     """The part of the contracted B that stays when u vanishes: underflow and flushing."""
     rules = Rules(arithmetic)
     rules.u = rules.inner = rules.evaluation = 0.0
-    return _contracted(case, trace, rules)
+    return by_rules(case, trace, rules)
 
 
-def _contracted(case: Case, trace: Trace, rules: Rules) -> Bound:
+def by_rules(case: Case, trace: Trace, rules: Rules) -> Bound:
+    """The contracted B of an arithmetic that is given by its rules."""
     overflow = Overflow(rules.largest)
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import orders, reference, stagewise, ulp
+from crosscheck import double_double, orders, reference, stagewise, ulp
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.values import Arithmetic, Array, Bound, Case, Enclosure, Gradients, Trace
@@ -64,7 +64,7 @@ class Evidence:
         """The enclosure so far."""
         if self._enclosure is None:
             narrower = self.case.dtype != "float64"
-            self._enclosure = self._from_float64() if narrower else self._balls()
+            self._enclosure = self._from_float64() if narrower else self._for_float64()
         return self._enclosure
 
     @property
@@ -80,6 +80,12 @@ class Evidence:
         radius = self.bound(Arithmetic("float64")).tensors
         exact = self.trace.tensors()
         return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
+
+    def _for_float64(self) -> Enclosure:
+        """Double-double where its radius suffices, else balls."""
+        allowed = self.bound(Arithmetic("float64")).tensors
+        found = double_double.enclose(self.case, self.trace)
+        return found if found is not None and _is_narrow(found, allowed) else self._balls()
 
     def _balls(self) -> Enclosure:
         """Balls whose radii are small against the least bound, as far as precision goes."""
