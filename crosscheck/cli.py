@@ -420,6 +420,25 @@ def engines() -> None:
     click.echo(listing.as_text())
 
 
+@crosscheck.command()
+@click.option(
+    "--only",
+    type=Names(),
+    default="gradients,verdicts,costs",
+    show_default=True,
+    help="What to measure, between commas.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False), help="A Markdown file to write.")
+def bench(only: tuple[str, ...], rounds: int, out: str | None) -> int:
+    """Measure speed side by side with other libraries, as ratios."""
+    from pathlib import Path
+
+    from crosscheck import bench as benchmark
+
+    return benchmark.main(only, rounds, Path(out) if out else None)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
     try:

@@ -29,7 +29,7 @@ UNIT = 2.0**-98
 UNDERFLOW = 2.0**-1066
 """u, and the underflow error of an operation, in the rules of the bound."""
 
-LEAST_SLICED = 1 << 13
+LEAST_SLICED = 6000
 """Multiplications from which on a product is sliced: below, xprec's own is faster."""
 
 SOURCE = "double-double"
