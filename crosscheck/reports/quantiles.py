@@ -15,7 +15,7 @@ WIDTH_BINS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 def of(frame: pd.DataFrame, column: str, keys: Sequence[str]) -> pd.DataFrame:
     """A row per value of the keys: tensors, and the quantiles of a column that are values of it."""
-    known = frame[frame[column].notna()]
+    known = frame.loc[frame[column].notna(), [*keys, column]]
     lines = []
     for key, group in known.groupby(list(keys), sort=False):
         values = np.quantile(group[column].to_numpy(), LEVELS, method="inverted_cdf")
