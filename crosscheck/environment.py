@@ -43,8 +43,11 @@ SHOWING |= {"power", "pytest_plugin", "reproduce", "rows", "running"}
 """Our own files on which a gradient, its error or its verdict depends, and those that do not."""
 
 
-def describe() -> dict[str, Any]:
-    """Versions (None for what is not installed), processor, SIMD, each BLAS, flags, our code."""
+def describe(threads: int | None = None) -> dict[str, Any]:
+    """Versions (None for what is not installed), processor, SIMD, each BLAS, flags, our code.
+
+    `threads` is what each BLAS was limited to where other processes than this one computed.
+    """
     import os
 
     from threadpoolctl import threadpool_info
@@ -53,6 +56,8 @@ def describe() -> dict[str, Any]:
         {key: pool.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
         for pool in threadpool_info()
     ]
+    if threads is not None:
+        libraries = [library | {"num_threads": threads} for library in libraries]
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),

@@ -246,5 +246,5 @@ def _record(
         "counts": summary.verdicts,
         "cases": summary.cases,
         "exit_status": status,
-        "environment": environment.describe() | {"own_code": sweep.own_code(plan)},
+        "environment": environment.describe(threads=1) | {"own_code": sweep.own_code(plan)},
     }

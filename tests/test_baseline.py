@@ -137,8 +137,11 @@ def without_rows(run, engine, index):
     return FinishedRun(errors, run.cases, run.pairs, run.record)
 
 
-def test_an_engine_that_is_unsupported_now_is_not_comparable(made):
-    run = with_cases(without_rows(made(), "a", 3), **{"status:a": "unsupported"})
+@pytest.mark.parametrize("status", ["unsupported", "not sampled"])
+def test_an_engine_that_is_not_tried_now_is_not_comparable(made, status):
+    run = with_cases(without_rows(made(), "a", 3), **{"status:a": status})
+    assert gate(run, run).status(strict=True) == outcome.OK
+    assert gate(made(), run).status() == outcome.OK
     found = gate(run, made())
     assert found.status() == outcome.NOT_COMPARABLE
     assert found.lacking == ["a does not run here any more on s0-i3-float32-sigmoid"]

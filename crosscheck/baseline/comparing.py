@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import outcome
+from crosscheck import outcome, rows
 from crosscheck.baseline import measured, shifts
 from crosscheck.baseline.stored import Baseline
 from crosscheck.finished import FinishedRun
@@ -19,6 +19,9 @@ GROUPS = ["mark", "engine", "dtype", "group", "cases", "shift", "grown", "shrunk
 
 CHANGES = ["mark", "engine", "case", "tensor", "before", "now"]
 """Columns of the changes of verdict and status."""
+
+ABSENT = ("unsupported", rows.NOT_SAMPLED)
+"""Statuses of an engine that was not tried on a case."""
 
 WORSE, BETTER, NOT_COMPARABLE = ("+", "!"), ("-", "*"), "x"
 
@@ -169,12 +172,12 @@ def _statuses(pairs: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for row in pairs[pairs["status_then"] != pairs["status_now"]].to_dict("records"):
         before, now = row["status_then"], row["status_now"]
-        if now == "ok":
-            mark = "*"
-        elif now == "unsupported":
-            mark = NOT_COMPARABLE
+        if now in ABSENT:
+            mark = "~" if before in ABSENT else NOT_COMPARABLE
+        elif now == "ok":
+            mark = "~" if before == rows.NOT_SAMPLED else "*"
         else:
-            mark = "!" if before in ("ok", "unsupported") else "~"
+            mark = "!" if before in ("ok", *ABSENT) else "~"
         lines.append([mark, row["engine"], row["case_now"], "", before, now])
     return pd.DataFrame(lines, columns=CHANGES)
 
@@ -201,8 +204,7 @@ def _name_lacking(
         found.lacking.append(f"the run lacks {_some(found.missing)}")
     absent = [name for name in dict.fromkeys(then["engine"]) if name not in set(now["engine"])]
     found.lacking += [f"the run lacks the engine {name}" for name in absent]
-    was_there = pairs["status_then"] != "unsupported"
-    not_now = pairs[was_there & (pairs["status_now"] == "unsupported")]
+    not_now = pairs[~pairs["status_then"].isin(ABSENT) & pairs["status_now"].isin(ABSENT)]
     for name, cases in not_now.groupby("engine", sort=False):
         where = _some(list(cases["case_now"]))
         found.lacking.append(f"{name} does not run here any more on {where}")

@@ -11,11 +11,12 @@ CONFIDENCE = 0.95
 
 
 def attempts(cases: pd.DataFrame) -> dict[str, int]:
-    """Engines × cases by status; every status is there."""
+    """Engines × cases by status; every status is there, and what was not sampled counts nowhere."""
     found = dict.fromkeys(rows.STATUSES, 0)
     for name in engine_names(cases):
         for status, count in cases[f"status:{name}"].value_counts().items():
-            found[str(status)] = found.get(str(status), 0) + int(count)
+            if status in found:
+                found[str(status)] += int(count)
     return found
 
 
