@@ -33,8 +33,7 @@ def worst(run: FinishedRun, count: int = SHOWN) -> pd.DataFrame:
 
 def reproduce(record: dict[str, Any], case: str, engine: str) -> str:
     """The command that computes this case again with this engine, to the bit."""
-    words = ["crosscheck", "reproduce", case]
-    words += ["--engine" if ":" in engine else "--engines", engine]
+    words = ["crosscheck", "reproduce", case, "--engine", engine]
     return shlex.join(words + _options(record.get("plan", {}).get("distribution", {})))
 
 
