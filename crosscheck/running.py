@@ -14,6 +14,7 @@ from crosscheck import (
     assembly,
     checking,
     cluster,
+    diagnosing,
     environment,
     finished,
     gating,
@@ -164,7 +165,10 @@ def finish(
     with writing(out), folder.staged(out) as staging:
         summary = assembly.assemble(journal.parts(), plan.engines, staging)
         status = outcome.status_of(summary.verdicts, summary.statuses, by_name, strict)
-        conclude(staging, summary, _record(plan, span, summary, status, by_name))
+        record = _record(plan, span, summary, status, by_name)
+        if summary.verdicts["DEFECT"]:
+            record["diagnoses"] = diagnosing.of_run(plan, staging)
+        conclude(staging, summary, record)
     return summary
 
 

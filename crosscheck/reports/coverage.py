@@ -96,7 +96,7 @@ def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
             f"Of cases drawn like these, at most {percent(worst['upper_limit'])} can have a "
             f"defect, for the engine and precision of which least is known ({worst['engine']}, "
             f"{worst['dtype']}: {worst['defective']} of {worst['judged']} cases): Clopper and "
-            f"Pearson's upper limit, {percent(CONFIDENCE)} confidence."
+            f"Pearson's upper limit, {CONFIDENCE:.0%} confidence."
         )
     for line in references(cases).to_dict("records"):
         found.append(

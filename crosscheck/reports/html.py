@@ -62,6 +62,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "plan": page_parts.plan(run.record),
         "command": run.record["command"],
         "tensors": len(run.errors),
+        "cases": len(run.cases),
         "Table": Table,
     }
 
