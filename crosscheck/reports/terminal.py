@@ -29,7 +29,7 @@ ERROR_COLUMNS = {
 }
 """Columns of the table of engines, and what stands above them."""
 
-FULL_WIDTH = 112
+FULL_WIDTH = 128
 """Characters that the table of engines needs on one line; a narrower terminal gets it in two."""
 
 PAIR_COLUMNS = {
