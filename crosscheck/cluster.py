@@ -16,7 +16,7 @@ from crosscheck.pool import Limits, Pool
 PER_THREAD = 3
 """Spans under way for each thread of the cluster: enough that none waits for the network."""
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 
 _here = threading.local()
 
