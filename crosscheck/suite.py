@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import rows, sampling, ulp
+from crosscheck import rows, sampling
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
@@ -339,23 +339,17 @@ def _pairs(case: Case, evidence: Evidence, attempts: Sequence[Attempt]) -> list[
 def _difference(case: Case, evidence: Evidence, a: Attempt, b: Attempt) -> dict[str, Any]:
     assert a.gradients is not None
     assert b.gradients is not None
-    largest, in_ulps = [], []
-    exact = evidence.enclosure.hi
-    tensors = zip(a.gradients.tensors(), b.gradients.tensors(), exact, strict=True)
-    for one, other, reference in tensors:
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(one.astype(np.float64) - other.astype(np.float64))
-        difference[np.isnan(difference)] = np.inf
-        largest.append(float(difference.max()))
-        in_ulps.append(float(ulp.in_ulps(difference, reference, case.format).max()))
+    largest, in_ulps = evidence.ruler.largest_differences(
+        a.gradients.tensors(), b.gradients.tensors()
+    )
     worst = int(np.argmax(in_ulps))
     return {
         "case": case.id,
         "dtype": case.dtype,
         "engine_a": a.engine,
         "engine_b": b.engine,
-        "max_abs_difference": max(largest),
-        "max_ulp_difference": in_ulps[worst],
+        "max_abs_difference": largest,
+        "max_ulp_difference": float(in_ulps[worst]),
         "tensor": case.architecture.tensor_names[worst],
     }
 

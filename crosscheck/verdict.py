@@ -7,11 +7,12 @@ made, none is, and the reason is named.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crosscheck import double_double, orders, reference, stagewise, ulp
+from crosscheck.measuring import Ruler, Scale
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.values import Arithmetic, Array, Bound, Case, Enclosure, Gradients, Trace
@@ -37,7 +38,19 @@ class Evidence:
         self.case = case
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
+        self._scales: dict[Arithmetic, Scale] = {}
         self._enclosure: Enclosure | None = None
+
+    @cached_property
+    def ruler(self) -> Ruler:
+        """The exact gradient as errors are measured by it."""
+        return Ruler(self.enclosure, self.case.architecture.tensor_shapes, self.case.format)
+
+    def scale(self, arithmetic: Arithmetic) -> Scale:
+        """The ruler with the bound of an arithmetic."""
+        if arithmetic not in self._scales:
+            self._scales[arithmetic] = Scale(self.ruler, self.bound(arithmetic).tensors)
+        return self._scales[arithmetic]
 
     @cached_property
     def trace(self) -> Trace:
@@ -148,6 +161,15 @@ class TensorErrors:
             return float(np.median(self.allowed[nonzero] / np.abs(self.exact[nonzero])))
 
 
+class Cleared(NamedTuple):
+    """Errors none of which is beyond its bound, as far as a verdict needs them."""
+
+    within: bool
+    got: Array = np.zeros(1)
+    beyond: Array = np.zeros(1, bool)
+    power: float = 0.0
+
+
 @dataclass(frozen=True)
 class Suspicion:
     """What speaks against a tensor without proving it wrong; empty where nothing was tried."""
@@ -165,7 +187,7 @@ class Suspicion:
 
 
 def rule(
-    errors: TensorErrors,
+    errors: TensorErrors | Cleared,
     overflow: str | None,
     kinks: int,
     suspicion: Suspicion = Suspicion(),
@@ -254,11 +276,48 @@ def judge(
     intermediates, the stagewise checks.
     """
     seen = stagewise_checks(evidence, arithmetic, stages)
+    measured = evidence.scale(arithmetic).measure(gradients.tensors())
+    if measured is not None:
+        return _cleared(evidence, arithmetic, gradients, measured, deep, seen)
     tensors = zip(evidence.case.architecture.tensor_names, gradients.tensors(), strict=True)
     return [
         _row(evidence, arithmetic, which, name, got, deep, seen)
         for which, (name, got) in enumerate(tensors)
     ]
+
+
+def _cleared(
+    evidence: Evidence,
+    arithmetic: Arithmetic,
+    gradients: Gradients,
+    measured: Sequence[tuple[dict[str, Any], bool]],
+    deep: bool,
+    seen: Stagewise,
+) -> list[dict[str, Any]]:
+    """The rows of a gradient of which no entry is beyond its bound."""
+    limits, power = evidence.bound(arithmetic), evidence.scale(arithmetic).power
+    found = []
+    for which, name in enumerate(evidence.case.architecture.tensor_names):
+        row, within = measured[which]
+        row["tensor"], row["power"] = name, power[which]
+        suspicion = Suspicion(absolute_only=seen.absolute_only)
+        checks = "B"
+        if deep:
+            got, allowed = gradients.tensors()[which], limits.tensors[which]
+            errors = TensorErrors.of(got, evidence.enclosure, which, allowed)
+            row |= evidence.sensitivities(arithmetic).measure(errors, which)
+            suspicion = replace(suspicion, l2_use=row["l2_use"])
+            checks += ", ℓ2"
+        if telling := seen.telling:
+            row |= {"stage": telling.place, "stage_use": telling.use}
+            checks += ", stages"
+        broken, kinks = seen.sentence_for(name), limits.kinks[which]
+        verdict, reason = rule(
+            Cleared(within), limits.overflow, kinks, suspicion, broken, power[which]
+        )
+        row |= {"checks": checks, "verdict": verdict, "reason": reason}
+        found.append({**UNTRIED, **row})
+    return found
 
 
 def _row(
@@ -322,7 +381,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "max_ulp": float(distance.max()),
         "median_ulp": float(np.median(distance)),
         "effective_bits": ulp.effective_bits(max_relative, case.format),
-        "correct_digits": ulp.effective_bits(median, case.format) * np.log10(2),
+        "correct_digits": ulp.effective_bits(median, case.format) * float(np.log10(2)),
         "bound_use": float(np.nanmax(use)),
         "worst_index": str([int(i) for i in worst]),
         "got": float(errors.got[worst]),
