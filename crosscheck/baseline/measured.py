@@ -11,14 +11,14 @@ from crosscheck.finished import FinishedRun
 FLOOR_ULP = 0.5
 """An error up to here is a correctly rounded result: none is better, so none counts as less."""
 
-DECIMALS = 7
-"""Decimals that a log₂ keeps: 2^1e-7 is far below any difference that two roundings can make."""
+DECIMALS = 4
+"""Decimals that a log₂ keeps; the digest of an engine's errors on a case keeps every bit."""
 
 EXACT = ("max_abs_error", "max_rel_error", "max_ulp", "median_ulp", "got", "verdict")
 """The columns whose every bit a fingerprinted comparison looks at."""
 
-NOT_COMPUTING = {"pandas", "pyarrow"}
-"""Recorded packages that write rows, and change no number in them."""
+NOT_COMPUTING = {"pandas", "pyarrow", "gradcrosscheck"}
+"""Packages that write rows, and change no number in them; what we compute with is in `code`."""
 
 FINGERPRINT = ("python", "libc", "cpu", "simd", "blas", "flags", "code", "own_code")
 """What of the environment decides on the last bit of a gradient, beside the packages."""
