@@ -63,7 +63,7 @@ def _group(keys: Any, group: pd.DataFrame) -> dict[str, Any]:
         "tensors": len(group),
         "verdicts": {verdict: int(verdicts.get(verdict, 0)) for verdict in rows.VERDICTS},
         "ulp_quantiles": {
-            f"{q:g}": float(f"{value:.4g}") if np.isfinite(value) else None
+            f"{q:g}": float(f"{value:.3g}") if np.isfinite(value) else None
             for q, value in zip(QUANTILES, quantiles, strict=True)
         },
         "exceeding": {str(t): int((ulps > t).sum()) for t in THRESHOLDS},
