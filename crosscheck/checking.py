@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import outcome, reproduce, suite
+from crosscheck import outcome, reproduce, sampling, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
 from crosscheck.engines import callable as user_engine
 from crosscheck.engines.callable import CallableEngine, UserFunction
@@ -18,6 +18,9 @@ from crosscheck.values import Case, Distribution, Gradients
 
 SHRINKING_SECONDS = 5.0
 """How long a check looks for the smallest case that fails."""
+
+SQUARES, SQUARE_CASES = (2, 6), 24
+"""Widths and number of the square networks for a function that takes no others."""
 
 DIAGNOSED = 100
 """Cases that a diagnosis looks at, at most."""
@@ -160,23 +163,45 @@ def explained(report: Report, engine: CallableEngine, plan: Plan, address: str =
     Looked for in the first dtype of the plan in which the engine fails. `address` is how
     `--engine` finds the function, if that is not to be found out.
     """
-    told = _Told(report, engine, list(plan.draws()))
+    told = _Told(report, engine, plan)
     with np.errstate(all="ignore"):
         diagnosis, smallest = told.diagnosis(), told.smallest()
     shown = report.errors[report.errors["verdict"] == "DEFECT"]
     case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
     case = told.cases.get(case_id)
     place = address or user_engine.address(engine.function) or f"FILE.py:{engine.name}"
-    line = reproduce.line(case, place, plan.distribution) if case is not None else ""
+    line = reproduce.line(case, place, plan.distribution, engine.arrays) if case is not None else ""
     return replace(report, diagnosis=diagnosis, smallest=smallest, line=line, notes=_notes(engine))
+
+
+def _on_squares(engine: CallableEngine, plan: Plan) -> Diagnosis | None:
+    """For a function that raises wherever widths differ: its mistake where they do not."""
+    low, high = SQUARES
+    squares = [
+        sampling.draw(
+            replace(plan.distribution, widths=(low + index % (high - low + 1),) * 2),
+            plan.seed,
+            index,
+            plan.dtypes[0],
+        )
+        for index in range(SQUARE_CASES)
+    ]
+    failures = {case.id: reproduce.failure(engine, case) for case in squares}
+    if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
+        return None
+    failing = {case_id for case_id, found in failures.items() if found is not None}
+    found = diagnose(engine, squares, failing) if failing else None
+    if found is None:
+        return None
+    return replace(found, sentence=f"{found.sentence} (on square networks, the only ones it takes)")
 
 
 class _Told:
     """What the rows tell of one engine: the cases that failed, raised, passed, in one dtype."""
 
-    def __init__(self, report: Report, engine: CallableEngine, cases: Sequence[Case]) -> None:
-        self.engine = engine
-        self.cases = {case.id: case for case in cases}
+    def __init__(self, report: Report, engine: CallableEngine, plan: Plan) -> None:
+        self.engine, self.plan = engine, plan
+        self.cases = {case.id: case for case in plan.draws()}
         mine = report.errors[report.errors["engine"] == engine.name]
         self.failing = set(mine.loc[mine["verdict"] == "DEFECT", "case"])
         by_case = report.cases.set_index("case")
@@ -194,7 +219,7 @@ class _Told:
         if self.message.str.contains("looks transposed").any():
             return _transposed(self.engine, self._of_one_dtype(list(self.cases.values())))
         if not self.failing:
-            return None
+            return _on_squares(self.engine, self.plan) if self.raised else None
         return diagnose(self.engine, self._of_one_dtype(self.answered), self.failing)
 
     def smallest(self) -> Case | None:

@@ -52,10 +52,11 @@ def rebuild(case_id: str, of: Distribution) -> Case:
     return sampling.draw(of, int(seed), int(index), dtype, output)
 
 
-def line(case: Case, address: str, of: Distribution) -> str:
+def line(case: Case, address: str, of: Distribution, arrays: str = "numpy") -> str:
     """The command that reproduces the case, with every option that is not the default."""
-    words = ["crosscheck", "reproduce", case.id, "--engine", address, *options(of), "--shrink"]
-    return shlex.join(words)
+    words = ["crosscheck", "reproduce", case.id, "--engine", address, *options(of)]
+    words += [] if arrays == "numpy" else ["--arrays", arrays]
+    return shlex.join([*words, "--shrink"])
 
 
 def options(of: Distribution) -> list[str]:
@@ -282,7 +283,14 @@ def entries(engine: Engine, case: Case) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def as_test(address: str, case: Case, expected: pd.DataFrame | None) -> str:
+NATIVE = {
+    "torch": ("import torch", "torch.from_numpy(x)", "{}.detach().numpy()"),
+    "jax": ("import jax.numpy as jnp", "jnp.asarray(x)", "np.asarray({})"),
+}
+"""For native arrays: what to import, how to make one of x, and how NumPy sees it again."""
+
+
+def as_test(address: str, case: Case, expected: pd.DataFrame | None, arrays: str = "numpy") -> str:
     """A test to copy: pytest and NumPy alone, the numbers as exact literals.
 
     `expected` is the frame of `entries`, or None where the function raises or returns no
@@ -296,7 +304,18 @@ def as_test(address: str, case: Case, expected: pd.DataFrame | None) -> str:
         imports = ["import numpy as np", f"from {place} import {function}"]
     name = re.sub(r"\W", "_", case.id)
     body = [f"def test_gradient_of_{name}():", *_literals(case)]
-    body.append(f"    by_weight, by_bias = {function}(weights, biases, inputs, targets)")
+    call = f"    by_weight, by_bias = {function}(weights, biases, inputs, targets)"
+    if arrays in NATIVE:
+        native, make, back = NATIVE[arrays]
+        imports.insert(imports.index("import numpy as np") + 1, native)
+        body += [
+            f"    weights, biases = [{make} for x in weights], [{make} for x in biases]",
+            f"    inputs, targets = [{make} for x in (inputs, targets)]",
+            call,
+            *(f"    {t} = [{back.format('g')} for g in {t}]" for t in ("by_weight", "by_bias")),
+        ]
+    else:
+        body.append(call)
     body += _assertions(case, expected)
     return "\n".join([*imports, "", "", *body, ""])
 
@@ -378,7 +397,8 @@ def describe(engine: Engine, address: str, case: Case, seconds: float | None) ->
         parts.append(_table(engine, case))
         computed = entries(engine, case)
     if address:
-        parts.append("A test to copy:\n\n" + as_test(address, case, computed))
+        arrays = getattr(engine, "arrays", "numpy")
+        parts.append("A test to copy:\n\n" + as_test(address, case, computed, arrays))
     return "\n\n".join(parts), True
 
 

@@ -239,3 +239,47 @@ def test_numpy_alone_loads_neither_torch_nor_jax(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_weight_that_is_not_transposed_is_named_though_most_networks_raise():
+    def untransposed(weights, biases, inputs, targets):
+        by_weight, by_bias, a = [], [], [inputs]
+        for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            z = a[-1] @ w + b
+            a.append(z if k == len(weights) - 1 else 1 / (1 + np.exp(-z)))
+        delta = 2 * (a[-1] - targets) / len(inputs)
+        for k in reversed(range(len(weights))):
+            by_weight.insert(0, a[k].T @ delta)
+            by_bias.insert(0, delta.sum(axis=0))
+            if k:
+                delta = (delta @ weights[k]) * a[k] * (1 - a[k])
+        return by_weight, by_bias
+
+    report = crosscheck.check(untransposed, cases=15, layers=(3, 5), widths=(2, 64), samples=(2, 8))
+    assert "is a transpose missing" in report.message()
+    assert report.diagnosis.fault == "weight-not-transposed"
+    assert "on square networks" in report.diagnosis.sentence
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "relu"])
+def test_mistakes_are_named_with_other_activations_too(hidden):
+    sigma, slope = {
+        "tanh": (np.tanh, lambda a: 1 - a * a),
+        "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0) * 1.0),
+    }[hidden]
+
+    def gradient(weights, biases, inputs, targets):
+        by_weight, by_bias, a = [], [], [inputs]
+        for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            z = a[-1] @ w + b
+            a.append(z if k == len(weights) - 1 else sigma(z))
+        delta = 2 * (a[-1] - targets) / len(inputs)
+        for k in reversed(range(len(weights))):
+            by_weight.insert(0, a[k].T @ delta)
+            by_bias.insert(0, delta.mean(axis=0))
+            delta = (delta @ weights[k].T) * slope(a[k])
+        return by_weight, by_bias
+
+    report = crosscheck.check(gradient, hidden=hidden, **QUICK)
+    assert report.diagnosis.fault == "bias-mean"
+    assert report.diagnosis.share == 1

@@ -153,6 +153,16 @@ def test_the_printed_test_passes_once_the_function_is_mended(module, tmp_path):
     next(f for name, f in scope.items() if name.startswith("test_"))()
 
 
+@pytest.mark.parametrize("arrays", ["torch", "jax"])
+def test_a_function_of_native_arrays_gets_them_in_the_printed_test_too(arrays):
+    case = sampling.draw(Distribution(widths=(1, 2)), 0, 12, "float64")
+    engine = CallableEngine(lambda w, b, x, y: ([0 * v for v in w], [0 * v for v in b]))
+    text = reproduce.as_test("mine:f", case, reproduce.entries(engine, case), arrays)
+    assert f"import {arrays}" in text
+    compile(text, "printed", "exec")
+    assert "--arrays torch" in reproduce.line(case, "mine:f", Distribution(), "torch")
+
+
 def test_a_right_engine_is_shown_entry_by_entry():
     text, fails = reproduce.run("s0-i12-float32-identity", "paper", Distribution(), None)
     assert not fails

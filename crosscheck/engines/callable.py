@@ -76,7 +76,7 @@ class CallableEngine:
             )
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
-        self.dialect = dialect(arrays)
+        self.arrays, self.dialect = arrays, dialect(arrays)
         self.changed: set[str] = set()
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
