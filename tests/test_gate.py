@@ -149,6 +149,8 @@ def test_run_holds_itself_to_a_baseline(command, tmp_path, monkeypatch):
     status, out, _ = command("run", *plan, "--baseline", "base", "--output-format", "concise")
     assert status == 0
     assert "all with the same errors to the bit" in out
+    status, out, _ = command("run", *plan, "--output-format", "json")
+    assert (status, json.loads(out)["verdict"]) == (0, "No defect")
     source.write_text(WRONG)
     status, out, _ = command("run", *plan, "--baseline", "base", "--format", "md,json")
     assert status == 1

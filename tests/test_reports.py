@@ -453,3 +453,11 @@ def test_the_widest_layer_falls_into_a_bin():
     found = quantiles.widest(pd.Series(["1-1", "3-5-2", "7-8", "64-1", "9-2048"]))
     assert list(found) == [1, 4, 8, 64, 1024]
     assert [quantiles.width_label(n) for n in (1, 2, 64)] == ["1", "2–3", "64–127"]
+
+
+def test_an_engine_that_took_a_sample_is_said_to(made):
+    run = failing(made(), "a", 2, "not sampled")
+    run = FinishedRun(run.errors, run.cases, run.pairs, run.record | {"exit_status": 0})
+    for name in ("html", "md", "json"):
+        assert "a: a sample, 20 of 40 cases" in written.render(run, name)
+    assert coverage.attempts(run.cases)["crash"] == 0

@@ -3,6 +3,8 @@
 import pandas as pd
 
 from crosscheck import outcome, rows
+from crosscheck.finished import FinishedRun
+from crosscheck.reports import summaries
 from crosscheck.reports.numbers import pretty
 from crosscheck.reports.summaries import engine_names
 
@@ -126,6 +128,17 @@ def certified(cases: pd.DataFrame) -> str:
 
 def _by(reference: str) -> str:
     return "float64 with its own proven bound" if reference == "float64" else reference
+
+
+def not_covered(run: FinishedRun) -> list[str]:
+    """A sentence for everything that was asked for and did not run, or ran on a sample alone."""
+    left_out = run.record.get("specials_left_out", [])
+    found = summaries.not_covered(run.cases)
+    for name in engine_names(run.cases):
+        taken = run.cases[f"status:{name}"] != rows.NOT_SAMPLED
+        if not taken.all():
+            found.append(f"{name}: a sample, {taken.sum()} of {len(taken)} cases")
+    return [*found, *(f"special case left out: {special}" for special in left_out)]
 
 
 def percent(share: float) -> str:

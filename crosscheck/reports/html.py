@@ -49,10 +49,11 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "kind": page_parts.kind(run.errors, status),
         "tiles": coverage.tiles(run.errors, run.cases),
         "sentences": coverage.sentences(run.errors, run.cases),
-        "not_covered": _not_covered(run),
+        "not_covered": coverage.not_covered(run),
         "silent": page_parts.silent(run),
         "legend": [(name, n % 8) for n, name in enumerate(engines)],
         "engines": page_parts.engines(run),
+        "accuracy": page_parts.accuracy(run),
         "sections": page_parts.sections(run),
         "worst": page_parts.worst_results(run),
         "defects": page_parts.defects(run),
@@ -65,8 +66,3 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "cases": len(run.cases),
         "Table": Table,
     }
-
-
-def _not_covered(run: FinishedRun) -> list[str]:
-    left_out = run.record.get("specials_left_out", [])
-    return summaries.not_covered(run.cases) + [f"special case left out: {n}" for n in left_out]

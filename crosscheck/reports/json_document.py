@@ -31,8 +31,7 @@ def document(run: FinishedRun) -> dict[str, Any]:
         "plan": run.record["plan"],
         "counts": outcome.counts(run.errors),
         "attempts": coverage.attempts(run.cases),
-        "not_covered": summaries.not_covered(run.cases)
-        + [f"special case left out: {name}" for name in run.record.get("specials_left_out", [])],
+        "not_covered": coverage.not_covered(run),
         "defect_limits": _records(coverage.defect_limits(run.errors, run.cases)),
         "references": _records(coverage.references(run.cases)),
         "inconclusive": _records(coverage.inconclusive(run.errors)),

@@ -59,9 +59,7 @@ def _code(text: str) -> str:
 
 
 def _not_covered(run: FinishedRun) -> str:
-    missing = [f"- {_text(sentence)}" for sentence in summaries.not_covered(run.cases)]
-    left_out = run.record.get("specials_left_out", [])
-    missing += [f"- special case left out: {_text(name)}" for name in left_out]
+    missing = [f"- {_text(sentence)}" for sentence in coverage.not_covered(run)]
     return "Not covered:\n\n" + "\n".join(missing) if missing else "Everything asked for ran."
 
 

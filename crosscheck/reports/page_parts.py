@@ -79,6 +79,33 @@ def _verdict(line: Any) -> str:
     return "INCONCLUSIVE" if line["tensors"] else "NOT RUN"
 
 
+ACCURACY_COLUMNS = {
+    "engine": ("engine", ""),
+    "dtype": ("precision", ""),
+    "claimed_bits": ("bits claimed", "of the format's significand"),
+    "seen_bits": ("bits seen", "median estimate of the precision that the engine works with"),
+    "l2_use": ("ℓ2 use", "largest error over the bound on independent roundings"),
+    "stage_use": ("stage use", "largest error of one operation over its own bound"),
+}
+"""First columns of the table of accuracy; digits by saturation follow."""
+
+
+def accuracy(run: FinishedRun) -> Table:
+    """A line per engine × dtype: precision claimed and seen, digits by saturation."""
+    frame = summaries.accuracy(run.errors)
+    named = [str(name) for name in frame.columns if " " in str(name)]
+    digits = {name: (name, DIGITS[name.split()[0]]) for name in named}
+    return table("Precision and accuracy", frame, ACCURACY_COLUMNS | digits)
+
+
+DIGITS = {
+    "digits": "right decimal digits in half of the entries, median over tensors",
+    "worst": "the same for the worst tenth of the tensors",
+    "lost": "digits that the formula a(1 − a) may lose in the worst tenth, whoever evaluates it",
+}
+"""What the columns of digits mean, at each factor on Xavier's weights."""
+
+
 def silent(run: FinishedRun) -> Table:
     """Why nothing was said of some tensors."""
     columns = {name: (name, "") for name in ("reason", "tensors", "cases", "engines")}
