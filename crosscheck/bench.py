@@ -362,6 +362,9 @@ HEADINGS = {
 }
 
 
+PICTURED = ("gradients", "verdicts")
+
+
 def run(parts: Sequence[str], rounds: int = ROUNDS) -> dict[str, Any]:
     """The tables of these parts, measured now, on one thread."""
     worker.limit_threads()
@@ -387,6 +390,30 @@ def as_markdown(tables: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def picture(name: str, frame: Any) -> Any:
+    """A part's ratios as a figure: a line a rival, from the smallest network to the largest."""
+    from matplotlib.figure import Figure as Drawing
+
+    figure = Drawing(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    keys = [c for c in ("network", "parameters", "dtype") if c in frame]
+    labels = [" ".join(map(str, row)) for row in frame[keys].itertuples(index=False)]
+    for column in frame.columns[len(keys) + 2 :]:
+        axes.plot(labels, [_median(text) for text in frame[column]], "o-", label=column)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_title(HEADINGS[name], fontsize=10)
+    axes.tick_params(axis="x", labelrotation=60, labelsize=7)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def _median(text: str) -> float:
+    """The first number of a ratio's text; NaN where there is none."""
+    first = text.removeprefix("≈ ").split(" ")[0]
+    return float("nan") if first == "–" else float(first)
+
+
 def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
     """Measure, print, and write to `out` if it is given; the exit status.
 
@@ -397,17 +424,28 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
         if name not in PARTS:
             raise ValueError(f"unknown part {name!r}: known are {', '.join(PARTS)}")
     try:
-        text = as_markdown(run(parts, rounds))
+        tables = run(parts, rounds)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"bench needs {error.name}, which is not installed: "
             "pip install 'gradcrosscheck[all,test]'"
         ) from None
-    sys.stdout.write(text)
+    sys.stdout.write(as_markdown(tables))
     if out is not None:
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text, encoding="utf-8")
+            _write(tables, out)
         except OSError as error:
             raise ValueError(f"cannot write to {out}: {error.strerror}") from None
     return 0
+
+
+def _write(tables: Mapping[str, Any], out: Path) -> None:
+    """The tables as Markdown, and beside it a picture of each part that is of ratios."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = as_markdown(tables)
+    for name, frame in tables.items():
+        if name in PICTURED:
+            path = out.with_name(f"{out.stem}-{name}.png")
+            picture(name, frame).savefig(path, dpi=100)
+            text += f"\n![{HEADINGS[name]}]({path.name})\n"
+    out.write_text(text, encoding="utf-8")

@@ -237,7 +237,7 @@ class Overflow:
     first: str | None = None
 
     def watch(self, name: str, size: Array) -> None:
-        if self.first is None and not np.all(size < self.largest):
+        if self.first is None and not np.max(size) < self.largest:
             self.first = name
 
 

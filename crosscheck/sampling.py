@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -194,6 +195,7 @@ SPECIALS = (
 """The special cases: the first indices of every run, as far as its ranges allow them."""
 
 
+@lru_cache
 def specials(of: Distribution) -> tuple[list[Special], list[str]]:
     """The special cases that these ranges allow, and the names of those that they do not."""
     possible = [s for s in SPECIALS if s.possible(of)]

@@ -82,3 +82,30 @@ def test_an_unknown_part_is_bad_input(capsys):
         cli.main(["bench", "--only", "dreams"])
     assert stopped.value.code == 2
     assert "unknown part 'dreams': known are gradients" in capsys.readouterr().err
+
+
+def test_the_tables_are_written_with_a_picture_beside(tmp_path, monkeypatch, capsys):
+    table = bench.pd.DataFrame(
+        {
+            "network": ["1-1"],
+            "D": [2],
+            "dtype": ["float32"],
+            "µs": [1.0],
+            "/ torch": ["0.5 (0.4 – 0.6)"],
+        }
+    )
+    monkeypatch.setattr(bench, "run", lambda parts, rounds: {"gradients": table})
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bench", "--only", "gradients", "--out", str(tmp_path / "new" / "speed.md")])
+    assert not stopped.value.code
+    assert "0.5 (0.4 – 0.6)" in (tmp_path / "new" / "speed.md").read_text()
+    assert (tmp_path / "new" / "speed-gradients.png").stat().st_size > 1000
+    assert "/ torch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0.5 (0.4 – 0.6)", 0.5), ("≈ 3.9e+03 (extrapolated)", 3900.0)]
+)
+def test_the_median_of_a_ratio_is_read_from_its_text(text, number):
+    assert bench._median(text) == number
+    assert np.isnan(bench._median("–"))

@@ -48,7 +48,8 @@ class Plan:
                 self._show(f"z{k + 2}", z)
             else:
                 np.subtract(-b, z, z)
-                self._show(f"z{k + 2}", -z)
+                if self.shown is not None:
+                    self._show(f"z{k + 2}", -z)
                 np.exp(z, z)
                 np.add(z, self.one, z)
                 np.divide(self.one, z, z)

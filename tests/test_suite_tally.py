@@ -1,0 +1,102 @@
+"""The summary that is counted part by part is that of all rows at once."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from crosscheck import progress, suite
+from crosscheck.plan import Plan, Span
+from crosscheck.reports import sketch, summaries, tally
+from crosscheck.sweep import Done
+from crosscheck.values import Distribution
+
+PLAN = Plan(
+    ("paper", "paper-contracted"),
+    ("float32", "float64"),
+    12,
+    0,
+    Distribution((2, 4), (1, 5), (1, 5)),
+)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    crew = suite.muster(PLAN.engines)
+    found = []
+    for span in (Span(0, 5), Span(5, 6), Span(6, 12)):
+        frames = suite.as_frames(list(suite.evaluate_block(PLAN, crew, span)), PLAN.engines)
+        found.append(tally.Part(frames.errors, frames.cases, frames.pairs))
+    return found
+
+
+def test_the_tally_is_the_summary_of_all_rows(parts):
+    whole = tally.Part(*(pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True)))
+    summary = tally.of_parts(parts)
+    at_once = summaries.by_engine(whole.errors, whole.cases)
+    shared = [c for c in at_once if c in summary.engines and c not in ("power", "microseconds")]
+    assert summary.engines[shared].equals(at_once[shared])
+    assert summary.cases == len(whole.cases)
+    assert summary.tensors == len(whole.errors)
+    assert summary.not_covered == summaries.not_covered(whole.cases)
+    pairs = summaries.by_pair(whole.pairs)
+    numbers = ["cases", "max_abs_difference", "median_ulp_difference", "max_ulp_difference"]
+    assert summary.pairs[numbers].equals(pairs[numbers])
+
+
+def test_the_summary_of_a_large_run_shows_what_a_reader_needs(parts):
+    summary = tally.of_parts(parts)
+    record = {"exit_status": 0, "specials_left_out": ["one"], "command": "crosscheck run"}
+    text = tally.report(summary, record)
+    assert "No defect" in text
+    assert "special case left out: one" in text
+    console = Console(record=True, width=120)
+    tally.show(summary, record, console)
+    assert "paper-contracted" in console.export_text()
+
+
+def quantiles(values, pieces):
+    found = sketch.Quantiles()
+    for piece in np.array_split(values, pieces):
+        found.add(piece)
+    return found
+
+
+@pytest.mark.parametrize("q", [0.01, 0.5, 0.99, 1])
+def test_few_values_have_exact_quantiles(q):
+    values = np.random.default_rng(0).exponential(size=1001)
+    exact = np.quantile(values, q, method="inverted_cdf")
+    assert quantiles(values, 7).at(q) == exact
+
+
+@pytest.mark.parametrize("q", [0.01, 0.5, 0.99])
+def test_many_values_have_quantiles_within_the_stated_factor(q, monkeypatch):
+    monkeypatch.setattr(sketch, "EXACT_VALUES", 500)
+    values = 10.0 ** np.random.default_rng(1).uniform(-12, 12, 20_000)
+    values[:5] = np.inf
+    values[5:9] = np.nan
+    exact = np.quantile(values[~np.isnan(values)], q, method="inverted_cdf")
+    found = quantiles(values, 31)
+    assert found.at(q) <= exact <= found.at(q) * (1 + 2.0**-12)
+    assert found.at(1) == np.inf
+    assert found.at(q) == quantiles(values[::-1], 5).at(q)
+
+
+def test_no_values_have_no_quantile():
+    assert np.isnan(sketch.Quantiles().at(0.5))
+
+
+def test_rate_and_time_left_are_those_of_this_run():
+    now = iter([0.0, 10.0])
+    clock = progress.Clock(lambda: next(now))
+    assert clock.sentence(Done(300, 500, 100)) == "20 cases a second, 0:10 left"
+    assert progress.Clock().sentence(Done(100, 500, 100)) == ""
+
+
+def test_a_plain_log_is_lines_now_and_then(monkeypatch):
+    now = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    console = Console(record=True, force_terminal=False, width=80)
+    show = progress._plain(console, progress.Clock(lambda: 0.0), lambda: next(now))
+    for cases in (1, 2, 3):
+        show(Done(cases, 9, 0))
+    assert console.export_text().count("of 9 cases") == 1
