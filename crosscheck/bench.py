@@ -16,9 +16,15 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import worker
-from crosscheck.values import Architecture, Case
-
-Action = Callable[[], Any]
+from crosscheck.contestants import (
+    Action,
+    case_of,
+    jax_steady,
+    products,
+    rivals,
+    torch_steady,
+    verdict_of,
+)
 
 ROUNDS, ROUND_SECONDS = 15, 0.02
 """Rounds of each comparison, and the least time of one action in one."""
@@ -96,90 +102,6 @@ def one_thread(count: int = 1) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def case_of(widths: tuple[int, ...], samples: int, dtype: str) -> Case:
-    """A network of this shape, with Xavier weights and a linear output."""
-    rng = np.random.default_rng(0)
-    architecture = Architecture(widths)
-    of = architecture.weight_shapes
-    drawn = [rng.standard_normal(shape) * np.sqrt(2 / sum(shape)) for shape in of]
-    return Case(
-        architecture,
-        dtype,
-        0,
-        0,
-        tuple(w.astype(dtype) for w in drawn),
-        tuple(rng.standard_normal(shape[1]).astype(dtype) for shape in of),
-        rng.standard_normal((samples, widths[0])).astype(dtype),
-        rng.standard_normal((samples, widths[-1])).astype(dtype),
-    )
-
-
-def products(case: Any) -> Action:
-    """The bare matrix products of a gradient, into outputs that are there already: the floor."""
-    rng = np.random.default_rng(0)
-    a = [
-        rng.standard_normal((case.samples, n)).astype(case.dtype) for n in case.architecture.widths
-    ]
-    forward = [np.empty_like(x) for x in a[1:]]
-    back = [np.empty_like(x) for x in a]
-    by_weight = [np.empty_like(w) for w in case.weights]
-
-    def run() -> None:
-        for k, w in enumerate(case.weights):
-            np.dot(a[k], w, forward[k])
-        for k in range(len(case.weights) - 1, -1, -1):
-            np.dot(a[k].T, a[k + 1], by_weight[k])
-            if k:
-                np.dot(a[k + 1], case.weights[k].T, back[k])
-
-    return run
-
-
-def torch_steady(case: Any, compiled: bool = False) -> Action:
-    """torch's backward on parameters that are there already, as in training."""
-    import torch
-    from torch.nn import functional
-
-    weights = [torch.from_numpy(np.array(w.T)).requires_grad_() for w in case.weights]
-    biases = [torch.from_numpy(np.array(b)).requires_grad_() for b in case.biases]
-    inputs, targets = (torch.from_numpy(np.array(t)) for t in (case.inputs, case.targets))
-
-    def cost() -> Any:
-        a = inputs
-        for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            a = functional.linear(a, w, b)
-            a = a if k == len(weights) - 1 else torch.sigmoid(a)
-        return (a - targets).square().sum(1).mean()
-
-    forward = torch.compile(cost) if compiled else cost
-
-    def run() -> None:
-        for parameter in (*weights, *biases):
-            parameter.grad = None
-        forward().backward()
-
-    return run
-
-
-def jax_steady(case: Any) -> Action:
-    """`jax.grad` under jit, compiled before, on arrays of its own."""
-    import jax
-
-    from crosscheck.engines import jax_grad
-
-    with jax.enable_x64(True):
-        program = jax_grad._compiled(case.architecture, case.samples, case.dtype)
-        arrays = jax.device_put(
-            ((list(case.weights), list(case.biases)), case.inputs, case.targets)
-        )
-
-    def run() -> None:
-        with jax.enable_x64(True):
-            jax.block_until_ready(program(*arrays))
-
-    return run
-
-
 def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, compile_torch: bool = False) -> Any:
     """A line per network and dtype: `paper-contracted` against each rival, and the floor."""
     from crosscheck.engines import names
@@ -211,78 +133,6 @@ def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, compile_torch: bool = 
 
 def _label(widths: Sequence[int]) -> str:
     return "-".join(map(str, widths))
-
-
-def verdict_of(case: Any) -> Action:
-    """Our verdict on a float64 gradient, the gradient included: every entry, certified."""
-    from crosscheck import verdict
-    from crosscheck.engines import names
-
-    engine = names.load("paper-contracted")
-
-    def run() -> Any:
-        found = engine.gradients(case)
-        return verdict.judge(verdict.Evidence(case), engine.arithmetic(case.dtype), found)
-
-    return run
-
-
-def rivals(case: Any) -> dict[str, Action]:
-    """The gradient checkers in use, at their own defaults, on the same network."""
-    return {**_torch_rivals(case), **_other_rivals(case)}
-
-
-def _torch_rivals(case: Any) -> dict[str, Action]:
-    import torch
-
-    count = len(case.weights)
-    parameters = [torch.from_numpy(np.array(p)) for p in (*case.weights, *case.biases)]
-    inputs, targets = (torch.from_numpy(np.array(t)) for t in (case.inputs, case.targets))
-    tracked = [p.requires_grad_() for p in parameters]
-
-    def cost(*p: Any) -> Any:
-        a = inputs
-        for k in range(count):
-            a = a @ p[k] + p[count + k]
-            a = a if k == count - 1 else torch.sigmoid(a)
-        return (a - targets).square().sum(1).mean()
-
-    def check(fast: bool) -> bool:
-        return torch.autograd.gradcheck(cost, tracked, fast_mode=fast, raise_exception=False)
-
-    return {"gradcheck slow": lambda: check(False), "gradcheck fast": lambda: check(True)}
-
-
-def _other_rivals(case: Any) -> dict[str, Action]:
-    import autograd.numpy as anp
-    import jax
-    from autograd.test_util import check_grads
-    from jax.test_util import check_grads as jax_check_grads
-
-    from crosscheck.engines import jax_grad
-
-    count = len(case.weights)
-    parameters = (list(case.weights), list(case.biases))
-
-    def jax_check() -> None:
-        def cost(p: Any) -> Any:
-            return jax_grad.cost(case.architecture, p, case.inputs, case.targets)
-
-        with jax.enable_x64(True):
-            jax_check_grads(cost, (parameters,), order=1, modes=["rev"])
-
-    def cost(p: Any) -> Any:
-        a = case.inputs
-        for k in range(count):
-            a = anp.dot(a, p[k]) + p[count + k]
-            a = a if k == count - 1 else 1 / (1 + anp.exp(-a))
-        return anp.sum((a - case.targets) ** 2) / case.samples
-
-    flat = [np.array(p) for p in (*case.weights, *case.biases)]
-    return {
-        "jax check_grads": jax_check,
-        "autograd check_grads": lambda: check_grads(cost, modes=["rev"], order=1)(flat),
-    }
 
 
 def verdicts(rounds: int = 5, ladder: Any = VERDICTS) -> Any:
