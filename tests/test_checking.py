@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import crosscheck
+from crosscheck import checking
 
 
 def right(weights, biases, inputs, targets):
@@ -28,6 +29,18 @@ def right(weights, biases, inputs, targets):
 def _quiet():
     with np.errstate(over="ignore"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _brief(request, monkeypatch):
+    """No search for the smallest case, but in the tests that ask for it."""
+    if "shrinking" not in request.fixturenames:
+        monkeypatch.setattr(checking, "SHRINKING_SECONDS", 0.0)
+
+
+@pytest.fixture
+def shrinking():
+    """Asks for the search."""
 
 
 QUICK = {"cases": 15, "widths": (1, 8), "samples": (1, 8)}
@@ -177,6 +190,7 @@ def doubled(*arguments):
     return [2 * w for w in by_weight], [2 * b for b in by_bias]
 
 
+@pytest.mark.usefixtures("shrinking")
 def test_the_whole_message_has_the_shape_that_people_know():
     report = crosscheck.check(doubled, **QUICK)
     lines = report.message().split("\n")
