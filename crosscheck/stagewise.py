@@ -27,7 +27,7 @@ ABSOLUTE_ONLY = "sigmoid with absolute accuracy only"
 
 
 class Exact(NamedTuple):
-    """|exact - hi - lo| <= radius, entry by entry."""
+    """|exact - hi - lo| <= radius, entry by entry; a radius of ∞ says that nothing is known."""
 
     hi: Array
     lo: Array
@@ -76,7 +76,8 @@ def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact
     """The product of float64 matrices to about 2^-75 of |row| × |column|, by BLAS.
 
     Each operand's leading bits, few enough that their products add up without rounding, and a
-    remainder whose products are 2^-β smaller, and so are their roundings.
+    remainder whose products are 2^-β smaller, and so are their roundings. Numbers near the
+    largest have no room above them for the split, and leave the product unknown.
     """
     n = left.shape[1]
     bits = (53 - int(np.ceil(np.log2(max(n, 2)))) - 2) // 2
@@ -89,7 +90,8 @@ def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact
         total = hi + bias
         lo = lo + _two_sum_error(hi, np.broadcast_to(bias, hi.shape), total)
         hi = total
-    return Exact(hi, lo, radius + 2.0**-1060)
+    known = np.isfinite(hi) & np.isfinite(lo)
+    return Exact(hi, lo, np.where(known, radius + 2.0**-1060, np.inf))
 
 
 def _leading(matrix: Array, bits: int, axis: int) -> tuple[Array, Array]:
@@ -123,13 +125,20 @@ class Work:
         lo = (value - hi).astype(np.float64)
         return Exact(hi, lo, self.share * allowed)
 
-    def product(self, left: Array, right: Array, bias: Array | None = None) -> tuple[Exact, Array]:
-        """Exact product of what the engine had, and what it may be off by."""
+    def product(
+        self,
+        left: Array,
+        right: Array,
+        bias: Array | None = None,
+        wider: bool | None = None,
+    ) -> tuple[Exact, Array]:
+        """Exact product of what the engine had, and what it may be off by, as in `Rules`."""
         operands = [x.astype(np.float64) for x in (left, right)]
         b = None if bias is None else bias.astype(np.float64)
         one, other = (Uncertain(np.abs(x), None) for x in operands)
         value = operands[0] @ operands[1] + (0.0 if b is None else b)
-        allowed, _ = self.rules.product(one, other, value, None if b is None else np.abs(b))
+        size = None if b is None else np.abs(b)
+        allowed, _ = self.rules.product(one, other, value, size, wider)
         if self.splits:
             return split_product(operands[0], operands[1], b), allowed
         return Exact(value, np.zeros_like(value), self.share * allowed), allowed
@@ -137,7 +146,7 @@ class Work:
 
 def _compare(stage: str, operation: str, got: Array, exact: Exact, allowed: Array) -> Check:
     """The entry that uses most of what it is allowed."""
-    excess = exact.error(got) - exact.radius
+    excess = np.where(np.isinf(exact.radius), 0.0, exact.error(got) - exact.radius)
     return _worst(stage, operation, excess, allowed)
 
 
@@ -281,7 +290,7 @@ def _backward_checks(work: Work, case: Case, shown: Stages) -> Iterator[Check]:
                 f"w{layer}", "the sum over samples of a δ", shown[f"w{layer}"], exact, allowed
             )
         if f"b{layer}" in shown:
-            exact, allowed = work.product(np.ones((1, len(delta))), delta)
+            exact, allowed = work.product(np.ones((1, len(delta))), delta, wider=False)
             yield _compare(
                 f"b{layer}", "the sum over samples of δ", shown[f"b{layer}"][None], exact, allowed
             )

@@ -1,0 +1,70 @@
+"""Right engines on numbers far from what is sampled: huge, tiny, and at the edge of overflow."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from crosscheck import sampling, stagewise
+from crosscheck.engines import names
+from crosscheck.formats import FORMATS
+from crosscheck.values import Architecture, Arithmetic, Case, Distribution
+from crosscheck.verdict import Evidence, judge
+
+
+def case_of(dtype, weights, biases, inputs, targets, cost="squared_error"):
+    """A case of these numbers, rounded to dtype; the output is linear."""
+    number = FORMATS[dtype].numpy
+    w, b = (tuple(np.array(x, float).astype(number) for x in part) for part in (weights, biases))
+    x, y = (np.array(part, float).astype(number) for part in (inputs, targets))
+    widths = (x.shape[1], *(matrix.shape[1] for matrix in w))
+    return Case(Architecture(widths, cost=cost), dtype, 0, 0, w, b, x, y)
+
+
+def verdicts(name, case):
+    """What an engine gets on a case, with all checks."""
+    engine = names.load(name)
+    stages = engine.stages(case) if hasattr(engine, "stages") else None
+    with np.errstate(all="ignore"):
+        found = engine.gradients(case)
+    return judge(Evidence(case), engine.arithmetic(case.dtype), found, deep=True, stages=stages)
+
+
+def defects(name, case):
+    return [(row["tensor"], row["reason"]) for row in verdicts(name, case) if _defective(row)]
+
+
+def _defective(row):
+    return row["verdict"] == "DEFECT"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_wider_accumulator_is_no_promise_for_sums_over_samples(dtype):
+    """JAX adds up biases' gradients in the storage type; the stages must not ask for more."""
+    engine = names.load("jax.grad")
+    wide = dataclasses.replace(engine.arithmetic(dtype), accumulate="float32")
+    for index in range(8, 16):
+        nets = Distribution((2, 3), (1, 16), (40, 64), "identity")
+        case = sampling.draw(nets, 3, index, dtype)
+        checks = stagewise.checks(case, engine.stages(case), wide)
+        assert not [check.sentence for check in checks if check.broken]
+
+
+@pytest.mark.parametrize("large", [1e300, 1e306])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_operands_too_large_to_split_break_no_stage(large, swapped):
+    rng = np.random.default_rng(0)
+    of_inputs, of_weights = (1 / large, large) if swapped else (large, 0.1 / large)
+    weights = [rng.standard_normal((4, 3)) * of_weights, rng.standard_normal((3, 2))]
+    inputs, targets = rng.standard_normal((5, 4)) * of_inputs, rng.standard_normal((5, 2)) * 1e-2
+    case = case_of("float64", weights, [[0.1] * 3, [0.1] * 2], inputs, targets)
+    for name in ("torch.backward", "paper-contracted"):
+        assert not defects(name, case)
+
+
+def test_what_is_no_number_breaks_a_stage_all_the_same():
+    case = sampling.draw(Distribution((3, 3), (4, 4), (4, 4)), 0, 9, "float64")
+    shown = dict(names.load("paper-contracted").stages(case))
+    shown["z3"] = np.full_like(shown["z3"], np.nan)
+    broken = [c.stage for c in stagewise.checks(case, shown, Arithmetic("float64")) if c.broken]
+    assert broken[0] == "z3"
