@@ -324,7 +324,7 @@ def by_rules(case: Case, trace: Trace, rules: Rules) -> Bound:
                 weights = rules.known(case.weights[k].astype(np.float64).T, None)
                 value = trace.pulled_back[k - 1]
                 error, most = rules.product(delta, weights, value)
-                overflow.watch(f"gradient of a{k + 1}", (most + error) * case.samples)
+                overflow.watch(f"gradient of a{k + 1}", (most + error) * trace.unscaled)
                 pulled_back = rules.known(value, error)
         return finish(errors, forward, overflow)
 
@@ -342,7 +342,8 @@ def _gradients(
     Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
     """
     by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
-    overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * len(delta.size))
+    overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * trace.unscaled)
     ones = Uncertain(np.ones((1, len(delta.size))), None)
-    by_bias, _ = rules.product(ones, delta, trace.biases[k][None], wider=False)
+    by_bias, most = rules.product(ones, delta, trace.biases[k][None], wider=False)
+    overflow.watch(f"gradient of b{k + 2}", (most + by_bias) * trace.unscaled)
     return [by_weight, by_bias[0]]

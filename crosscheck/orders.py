@@ -70,8 +70,13 @@ def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = F
         carried = Carried(rules, _units(case, case.architecture.widths[-1]))
         errors: list[Array] = []
         for k in range(case.architecture.layers - 2, -1, -1):
+            behind = _behind(residual, carried.known)
             carried.times_slope(forward, trace, k)
-            errors[:0] = _summed(rules, forward.activations[k], residual, carried.known, trace, k)
+            a = forward.activations[k]
+            overflow.watch(f"∂a{case.architecture.layers}/∂w{k + 2}", _largest(carried.known, a))
+            by_weight, by_bias = _summed(rules, a, residual, carried.known, trace, k, overflow)
+            by_weight += 2 * rules.eta * behind.sum(0)
+            errors[:0] = [by_weight, by_bias]
             if k:
                 carried.times_matrix(case.weights[k].astype(np.float64).T)
                 overflow.watch(f"Jacobian of a{k + 1}", carried.known.most)
@@ -85,16 +90,54 @@ def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: boo
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)
         residual = residual_errors(case, trace, rules, forward, overflow)
+        lost = _lost_tangents(case, rules, forward, residual)
         errors: list[Array] = []
         for k in range(case.architecture.layers - 1):
+            a = forward.activations[k]
             carried = Carried(rules, _units(case, case.architecture.widths[k + 1]))
             carried.times_slope(forward, trace, k)
             for later in range(k + 1, case.architecture.layers - 1):
                 carried.times_matrix(case.weights[later].astype(np.float64))
                 carried.times_slope(forward, trace, later)
                 overflow.watch(f"tangent of a{later + 2}", carried.known.most)
-            errors += _summed(rules, forward.activations[k], residual, carried.transposed, trace, k)
+                overflow.watch(f"tangent of a{later + 2}", _largest(carried.known, a))
+            by_weight, by_bias = _summed(rules, a, residual, carried.transposed, trace, k, overflow)
+            errors += [by_weight + lost[k], by_bias]
         return finish(errors, forward, overflow)
+
+
+def _behind(residual: Uncertain, jacobian: Uncertain) -> Array:
+    """Σ_j |residual| |∂a^N_j/∂x|, (D, n): what an error of x becomes in the cost."""
+    behind: Array = np.einsum("ij,ijn->in", residual.most, jacobian.most)
+    return behind
+
+
+def _largest(jacobian: Uncertain, a: Uncertain) -> Array:
+    """The largest |entry of the Jacobian × activation| in each sample."""
+    largest: Array = jacobian.most.max((1, 2)) * a.most.max(1)
+    return largest
+
+
+def _lost_tangents(case: Case, rules: Rules, forward: Forward, residual: Uncertain) -> list[Array]:
+    """What underflow may take from ∂cost/∂w where tangents carry the activation from the start.
+
+    A tangent by w_mt is a_m times the Jacobian's column, and underflows where a_m is tiny though
+    the Jacobian is not; each later layer multiplies what was lost. One row (n_l) a layer: at
+    layer l only neuron t has a tangent, at later ones all have.
+    """
+    lost: list[Array] = []
+    sensitivity, later = residual.most, 0.0
+    for k in range(case.architecture.layers - 2, -1, -1):
+        slope = forward.layers[k].slope
+        own = np.zeros(case.architecture.widths[k + 1])
+        if slope is not None:
+            own = 4 * rules.eta * sensitivity.sum(0)
+            sensitivity = sensitivity * slope.most
+        terms = 2 * (case.architecture.widths[k] + 1) * rules.eta * sensitivity.sum(0)
+        lost.insert(0, own + terms + later)
+        later += float((own + terms).sum())
+        sensitivity = sensitivity @ np.abs(case.weights[k].astype(np.float64)).T
+    return lost
 
 
 def _units(case: Case, width: int) -> Array:
@@ -103,7 +146,13 @@ def _units(case: Case, width: int) -> Array:
 
 
 def _summed(
-    rules: Rules, a: Uncertain, residual: Uncertain, jacobian: Uncertain, trace: Trace, k: int
+    rules: Rules,
+    a: Uncertain,
+    residual: Uncertain,
+    jacobian: Uncertain,
+    trace: Trace,
+    k: int,
+    overflow: Overflow,
 ) -> list[Array]:
     """E of the sums over samples and outputs of residual × Jacobian × activation."""
     spread = Uncertain(
@@ -120,10 +169,12 @@ def _summed(
         np.repeat(a.size, outputs, axis=0),
         None if a.error is None else np.repeat(a.error, outputs, axis=0),
     )
-    by_weight, _ = rules.product(repeated.transposed, terms, trace.weights[k])
+    by_weight, most = rules.product(repeated.transposed, terms, trace.weights[k])
     by_weight += rules.eta * spread.most.sum()
+    overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * trace.unscaled)
     ones = Uncertain(np.ones((1, samples * outputs)), None)
-    by_bias, _ = rules.product(ones, terms, trace.biases[k][None], wider=False)
+    by_bias, most = rules.product(ones, terms, trace.biases[k][None], wider=False)
+    overflow.watch(f"gradient of b{k + 2}", (most + by_bias) * trace.unscaled)
     return [by_weight, by_bias[0]]
 
 

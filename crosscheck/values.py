@@ -174,6 +174,11 @@ class Trace:
     biases: Sequence[Array]
     scale: float
 
+    @property
+    def unscaled(self) -> float:
+        """How much larger intermediates are where the cost's factor comes last."""
+        return max(1.0, 1 / self.scale)
+
     def tensors(self) -> list[Array]:
         """The gradients in the order of `Architecture.tensor_names`."""
         return [t for pair in zip(self.weights, self.biases, strict=True) for t in pair]

@@ -8,7 +8,7 @@ import pytest
 from crosscheck import sampling, stagewise
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
-from crosscheck.values import Architecture, Arithmetic, Case, Distribution
+from crosscheck.values import Architecture, Arithmetic, Case, Distribution, Gradients
 from crosscheck.verdict import Evidence, judge
 
 
@@ -36,6 +36,50 @@ def defects(name, case):
 
 def _defective(row):
     return row["verdict"] == "DEFECT"
+
+
+@pytest.mark.parametrize("gain", [1000.0, 1e20])
+@pytest.mark.parametrize("name", ["paper", "torch.forward", "torch.backward", "paper-contracted"])
+def test_a_product_that_underflows_before_a_large_weight_is_no_defect(name, gain):
+    """a σ′ of a tiny input is rounded to a whole multiple of η, and a later layer enlarges that."""
+    tiny = 3 * FORMATS["float32"].smallest_subnormal
+    weights = [[[0.5]], [[gain]]]
+    assert not defects(name, case_of("float32", weights, [[0.3], [0.0]], [[tiny]], [[0.0]]))
+    deeper = [[[0.5]], [[1.5]], [[gain]]]
+    assert not defects(name, case_of("float32", deeper, [[0.3], [0.0], [0.0]], [[tiny]], [[0.0]]))
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-contracted", "torch.backward"])
+def test_a_gradient_that_overflows_is_undecided_in_every_order(name):
+    """Inputs of 15,000 and residuals of 20: float16 cannot hold the gradient by the weights."""
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((4, 3)) * 1e-5, rng.standard_normal((3, 2))]
+    inputs, targets = rng.uniform(1e4, 2e4, (16, 4)), np.full((16, 2), -20.0)
+    case = case_of("float16", weights, [[0.1] * 3, [0.1] * 2], inputs, targets)
+    assert {row["reason"][:8] for row in verdicts(name, case)} == {"overflow"}
+
+
+def test_a_mean_over_all_entries_may_be_divided_last_and_overflow():
+    """δ of the sum of 1024 squares passes float16's largest number, δ of their mean does not."""
+    weights = [np.full((4, 3), 0.1), np.full((3, 64), 200.0)]
+    inputs, zero = np.ones((16, 4)), [np.zeros(3), np.zeros(64)]
+    case = case_of("float16", weights, zero, inputs, np.ones((16, 64)), "mean_squared_error")
+    outputs = Evidence(case).trace.activations[-1]
+    case = case_of("float16", weights, zero, inputs, outputs - 4, "mean_squared_error")
+
+    a = 1 / (1 + np.exp(-(case.inputs @ case.weights[0])))
+    delta = 2 * (a @ case.weights[1] - case.targets)
+    count = np.float16(delta.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        hidden = (delta @ case.weights[1].T) * (a * (1 - a))
+        found = Gradients(
+            None,
+            [case.inputs.T @ hidden / count, a.T @ delta / count],
+            [hidden.sum(0) / count, delta.sum(0) / count],
+        )
+    assert not np.isfinite(found.weights[0]).all()
+    rows = judge(Evidence(case), Arithmetic("float16"), found)
+    assert {row["verdict"] for row in rows} == {"INCONCLUSIVE"}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
