@@ -103,7 +103,8 @@ class Rules:
         if bias is not None and not wider:
             total = total + bias
         size = np.abs(value) + self.evaluation * (propagated + 1.1 * n * self.u * total)
-        partial = (1 + inner) * (total + size + propagated) / 2 + n * inner * total
+        alone = size if bias is None or not wider else size + bias
+        partial = (1 + inner) * (total + alone + propagated) / 2 + n * inner * total
         rounding = inner * total + (n - 1) * inner * partial
         error = propagated + rounding + 2 * n * self.eta + self._flushed(left, right)
         if wider:
@@ -189,7 +190,8 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     error += 2 * rules.eta + 1 / rules.largest + rules.absolute * SIGMOID_ABSOLUTE * rules.u
     slope_size = np.minimum(0.25, s * shift)
     cancelling = (np.abs(1 - 2 * a) + 2 * rules.evaluation * error) * error + error * error
-    growth = np.minimum(np.expm1(e), np.exp(e) * e * (np.abs(1 - 2 * a) + e))
+    steepest = np.abs(1 - 2 * a) + (1 + rules.evaluation) * e
+    growth = np.minimum(np.expm1(e), np.exp(e) * e * steepest)
     stable = slope_size * (growth + 2 * SIGMOID_ROUNDINGS * rules.u) + 2 * rules.eta
     of_slope = stable if rules.stable else np.maximum(cancelling, stable)
     return Layer(error, Uncertain(slope_size, of_slope), 0)

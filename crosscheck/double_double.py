@@ -117,11 +117,12 @@ def _normalised(hi: Array, lo: Array) -> tuple[Array, Array]:
 def sliced_error(a: Array, b: Array) -> Array:
     """What `sliced_product` may round, from |a| (m, n) and |b| (n, k), at most (m, k).
 
-    Its last BLAS product sums 3 n terms, each at most 2^(-2 bits) of the largest entries, and
-    rounds each at most 3 n times; forming its operands rounds as much again.
+    In units of 2^(-2 bits) of the largest entries, the 3 n terms of its last BLAS product are at
+    most 2, 1 and 2, each rounded at most 3 n times: 15 n². Forming the operands rounds 6 n, and
+    adding the whole to the rest 5 n.
     """
     n = a.shape[1]
-    share = 18 * n * n * 2.0 ** (-2 * _bits(n) - 53)
+    share = 26 * n * n * 2.0 ** (-2 * _bits(n) - 53)
     rows = a.max(1, initial=0.0)[:, None]
     columns = b.max(0, initial=0.0)[None]
     error: Array = share * rows * columns
