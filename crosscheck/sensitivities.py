@@ -49,21 +49,18 @@ class Sensitivities:
                 for s, floor, wide in zip(deviations, floors, widened, strict=True)
             ]
             stable = bound.stable(case, trace, arithmetic).tensors
-            lost = [
-                float(np.log10(np.fmax(1.0, np.nanmedian(b / s))))
-                for b, s in zip(plain.tensors, stable, strict=True)
-            ]
+            lost = [_digits(b / s) for b, s in zip(plain.tensors, stable, strict=True)]
         u = case.format.unit_roundoff
         most = case.format.digits * np.log10(2)
         return cls(l2, [s / u for s in deviations], [min(x, most) for x in lost])
 
     def measure(self, errors: Any, which: int) -> dict[str, float]:
         """The columns of a row that these give; `errors` are a tensor's TensorErrors."""
-        excess = errors.error - errors.radius
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            excess = errors.error - errors.radius
             use = np.where(excess <= 0, 0.0, excess / self.l2[which])
         return {
-            "l2_use": float(np.nanmax(use)),
+            "l2_use": float(np.fmax.reduce(use, axis=None)),
             "digits_lost": self.digits_lost[which],
             "roundoff_bits": self.roundoff_bits(errors, which),
         }
@@ -78,3 +75,9 @@ class Sensitivities:
             ratio = errors.error[told] / deviations[told]
             mean = float(np.sqrt(np.mean(np.square(ratio))))
         return -float(np.log2(mean)) - CALIBRATION_BITS if 0 < mean < np.inf else float("nan")
+
+
+def _digits(ratio: Array) -> float:
+    """Decimal digits in the median of ratios of bounds; 0 where both bounds are ∞ throughout."""
+    told = ratio[~np.isnan(ratio)]
+    return float(np.log10(np.fmax(1.0, np.median(told)))) if told.size else 0.0

@@ -143,7 +143,8 @@ class TensorErrors:
     @property
     def beyond(self) -> Array:
         """Entries proved wrong: even the nearest exact value is farther than B."""
-        proved: Array = self.error - self.radius > self.allowed
+        with np.errstate(invalid="ignore"):
+            proved: Array = self.error - self.radius > self.allowed
         return proved | ~np.isfinite(self.got)
 
     @property
@@ -157,7 +158,7 @@ class TensorErrors:
         nonzero = (self.exact != 0) | (np.abs(self.exact) + self.radius > self.allowed)
         if not nonzero.any():
             return float("nan")
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return float(np.median(self.allowed[nonzero] / np.abs(self.exact[nonzero])))
 
 
@@ -382,7 +383,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "median_ulp": float(np.median(distance)),
         "effective_bits": ulp.effective_bits(max_relative, case.format),
         "correct_digits": ulp.effective_bits(median, case.format) * float(np.log10(2)),
-        "bound_use": float(np.nanmax(use)),
+        "bound_use": float(np.fmax.reduce(use, axis=None)),
         "worst_index": str([int(i) for i in worst]),
         "got": float(errors.got[worst]),
         "exact": float(errors.exact[worst]),

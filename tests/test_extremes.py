@@ -1,6 +1,7 @@
 """Right engines on numbers far from what is sampled: huge, tiny, and at the edge of overflow."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -112,3 +113,16 @@ def test_what_is_no_number_breaks_a_stage_all_the_same():
     shown["z3"] = np.full_like(shown["z3"], np.nan)
     broken = [c.stage for c in stagewise.checks(case, shown, Arithmetic("float64")) if c.broken]
     assert broken[0] == "z3"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_an_overflow_throughout_warns_of_nothing(dtype):
+    """Where errors and bounds are all ∞ there is no ratio, and that is no news."""
+    largest = FORMATS[dtype].largest
+    weights, zero = [np.ones((4, 3)), np.ones((3, 2))], [np.zeros(3), np.zeros(2)]
+    inputs, targets = np.full((5, 4), 0.9 * largest), np.full((5, 2), -0.9 * largest)
+    case = case_of(dtype, weights, zero, inputs, targets)
+    for name in ("paper", "paper-contracted"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert {row["verdict"] for row in verdicts(name, case)} == {"INCONCLUSIVE"}
