@@ -35,6 +35,9 @@ ROUNDINGS = {"sigmoid": 4, "tanh": 6, "relu": 0, "identity": 0}
 LEAST_VARIANCE = 1e-290
 """Below this a sum of squares may have lost its terms to float64's underflow."""
 
+LEAST_SIZE = 1e-129
+"""Below this the squares of an array's roundings in float64 are below LEAST_VARIANCE."""
+
 
 def confidence(entries: int) -> float:
     """λ for a gradient of so many entries."""
@@ -171,9 +174,16 @@ def standard_deviations(case: Case, trace: Trace, arithmetic: Arithmetic) -> lis
         by_weight = _weight_variance(a, forward[k], delta, backward[k])
         of_weight = local_product(rules, a.T, delta)
         of_bias = local_product(rules, np.ones((1, len(delta))), delta)[0]
-        tensors.append(_root(by_weight + of_weight**2))
+        lost = _tiny(a)[:, None] | _tiny(delta)
+        tensors.append(np.where(lost, np.inf, _root(by_weight + of_weight**2)))
         tensors.append(_root(backward[k].variance().sum(0) + of_bias**2))
     return tensors
+
+
+def _tiny(array: Array) -> Array:
+    """Columns whose squares underflow, though a large partner may hide that in a product."""
+    largest = np.abs(array).max(0)
+    return (largest > 0) & (largest < LEAST_SIZE)
 
 
 def _root(variance: Array) -> Array:

@@ -1,6 +1,7 @@
 """Right engines on numbers far from what is sampled: huge, tiny, and at the edge of overflow."""
 
 import dataclasses
+import itertools
 import warnings
 
 import numpy as np
@@ -126,3 +127,18 @@ def test_an_overflow_throughout_warns_of_nothing(dtype):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert {row["verdict"] for row in verdicts(name, case)} == {"INCONCLUSIVE"}
+
+
+def test_squares_that_underflow_beside_large_partners_raise_no_suspicion():
+    """Inputs of 1e-235 against δ of 1e128: the ℓ2 bound knows the product, not its roundings."""
+    rng = np.random.default_rng(0)
+    nets = (17, 14, 5, 6)
+    weights = [rng.standard_normal(shape) for shape in itertools.pairwise(nets)]
+    biases = [np.full(14, 1e135), np.zeros(5), np.zeros(6)]
+    inputs, targets = rng.standard_normal((15, 17)) * 1e-235, rng.standard_normal((15, 6))
+    case = dataclasses.replace(
+        case_of("float64", weights, biases, inputs, targets),
+        architecture=Architecture(nets, "identity", "identity"),
+    )
+    for name in ("torch.backward", "torch.forward"):
+        assert "SUSPECT" not in {row["verdict"] for row in verdicts(name, case)}
