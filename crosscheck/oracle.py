@@ -8,6 +8,7 @@ oracle shares no code with the paper or any rival.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 
 import numpy as np
 from flint import arb, arb_mat, ctx
@@ -20,15 +21,19 @@ Balls = list[arb]
 """The entries of a matrix, row by row."""
 
 
+_PRECISION = RLock()
+
+
 @contextmanager
 def working_precision(bits: int) -> Iterator[None]:
-    """Set python-flint's precision, which is global, and put it back."""
-    before = ctx.prec
-    ctx.prec = bits
-    try:
-        yield
-    finally:
-        ctx.prec = before
+    """Set python-flint's precision, which is global, and put it back; one thread at a time."""
+    with _PRECISION:
+        before = ctx.prec
+        ctx.prec = bits
+        try:
+            yield
+        finally:
+            ctx.prec = before
 
 
 @dataclass(frozen=True, eq=False)

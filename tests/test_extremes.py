@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import threading
 import warnings
 
 import numpy as np
 import pytest
+from flint import ctx
 
-from crosscheck import sampling, stagewise
+from crosscheck import oracle, sampling, stagewise
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Arithmetic, Case, Distribution, Gradients
@@ -142,3 +144,26 @@ def test_squares_that_underflow_beside_large_partners_raise_no_suspicion():
     )
     for name in ("torch.backward", "torch.forward"):
         assert "SUSPECT" not in {row["verdict"] for row in verdicts(name, case)}
+
+
+def test_two_threads_do_not_mix_their_precisions():
+    """The first to leave would put back the precision of neither, while the second computes."""
+    before, seen = ctx.prec, []
+    second_runs, first_left = threading.Event(), threading.Event()
+
+    def second():
+        second_runs.set()
+        with oracle.working_precision(200):
+            first_left.wait(10)
+            seen.append(ctx.prec)
+
+    with oracle.working_precision(100):
+        thread = threading.Thread(target=second)
+        thread.start()
+        second_runs.wait(10)
+        thread.join(0.1)
+        seen.append(ctx.prec)
+    first_left.set()
+    thread.join(10)
+    assert seen == [100, 200]
+    assert ctx.prec == before
