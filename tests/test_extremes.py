@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-from flint import ctx
+from flint import arb, ctx
 
-from crosscheck import oracle, sampling, stagewise
+from crosscheck import certificate, oracle, sampling, stagewise
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Arithmetic, Case, Distribution, Gradients
@@ -144,6 +144,21 @@ def test_squares_that_underflow_beside_large_partners_raise_no_suspicion():
     )
     for name in ("torch.backward", "torch.forward"):
         assert "SUSPECT" not in {row["verdict"] for row in verdicts(name, case)}
+
+
+@pytest.mark.parametrize("large", [1e25, 1e100])
+def test_a_difference_quotient_with_too_long_a_step_condemns_nobody(large):
+    """The cost's third derivative is 1e200 times its first, which no fixed step foresees."""
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((3, 2)) / large, rng.standard_normal((2, 2))]
+    inputs, targets = rng.standard_normal((4, 3)) * large, rng.standard_normal((4, 2))
+    case = case_of("float64", weights, [[0.1] * 2] * 2, inputs, targets)
+    assert certificate.certify(case).verdict == "certified"
+
+    found = oracle.gradient(oracle.BallNetwork.of(case))
+    wrong = [found.weights[0] * (1 + arb(2) ** -40), found.weights[1]]
+    spoiled = dataclasses.replace(found, weights=wrong)
+    assert certificate.certify(case, gradient=spoiled).failed == ["w2"]
 
 
 def test_two_threads_do_not_mix_their_precisions():
