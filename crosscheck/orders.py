@@ -23,11 +23,15 @@ from crosscheck.values import Arithmetic, Array, Bound, Case, Trace
 
 
 class Carried:
-    """A Jacobian (D, n, m) as B knows it, with its float64 value; it grows factor by factor."""
+    """A Jacobian (D, n, m) as B knows it, with its float64 value; it grows factor by factor.
+
+    `most` is what no partial sum of the last product with a matrix exceeds.
+    """
 
     def __init__(self, rules: Rules, value: Array) -> None:
         self.rules, self.value = rules, value
         self.known = Uncertain(np.abs(value), None)
+        self.most = np.abs(value)
 
     def times_slope(self, forward: Forward, trace: Trace, k: int) -> None:
         """Multiply by σ′ of layer k + 2 along the last axis; a linear layer changes nothing."""
@@ -47,9 +51,10 @@ class Carried:
         entry multiplies it.
         """
         self.value = self.value @ weights
-        error, _ = self.rules.product(self.known, self.rules.known(weights, None), self.value)
+        error, total = self.rules.product(self.known, self.rules.known(weights, None), self.value)
         error += 2 * self.rules.eta * self.known.most.sum(-1, keepdims=True)
         self.known = self.rules.known(self.value, error)
+        self.most = total + error
 
     @property
     def transposed(self) -> Uncertain:
@@ -73,13 +78,14 @@ def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = F
             behind = _behind(residual, carried.known)
             carried.times_slope(forward, trace, k)
             a = forward.activations[k]
-            overflow.watch(f"∂a{case.architecture.layers}/∂w{k + 2}", _largest(carried.known, a))
+            largest = _largest(carried.known.most, a)
+            overflow.watch(f"∂a{case.architecture.layers}/∂w{k + 2}", largest)
             by_weight, by_bias = _summed(rules, a, residual, carried.known, trace, k, overflow)
             by_weight += 2 * rules.eta * behind.sum(0)
             errors[:0] = [by_weight, by_bias]
             if k:
                 carried.times_matrix(case.weights[k].astype(np.float64).T)
-                overflow.watch(f"Jacobian of a{k + 1}", carried.known.most)
+                overflow.watch(f"Jacobian of a{k + 1}", carried.most)
         return finish(errors, forward, overflow)
 
 
@@ -98,9 +104,9 @@ def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: boo
             carried.times_slope(forward, trace, k)
             for later in range(k + 1, case.architecture.layers - 1):
                 carried.times_matrix(case.weights[later].astype(np.float64))
+                overflow.watch(f"tangent of z{later + 2}", carried.most)
+                overflow.watch(f"tangent of z{later + 2}", _largest(carried.most, a))
                 carried.times_slope(forward, trace, later)
-                overflow.watch(f"tangent of a{later + 2}", carried.known.most)
-                overflow.watch(f"tangent of a{later + 2}", _largest(carried.known, a))
             by_weight, by_bias = _summed(rules, a, residual, carried.transposed, trace, k, overflow)
             errors += [by_weight + lost[k], by_bias]
         return finish(errors, forward, overflow)
@@ -112,9 +118,9 @@ def _behind(residual: Uncertain, jacobian: Uncertain) -> Array:
     return behind
 
 
-def _largest(jacobian: Uncertain, a: Uncertain) -> Array:
+def _largest(jacobian: Array, a: Uncertain) -> Array:
     """The largest |entry of the Jacobian × activation| in each sample."""
-    largest: Array = jacobian.most.max((1, 2)) * a.most.max(1)
+    largest: Array = jacobian.max((1, 2)) * a.most.max(1)
     return largest
 
 

@@ -63,6 +63,16 @@ def test_a_gradient_that_overflows_is_undecided_in_every_order(name):
     assert {row["reason"][:8] for row in verdicts(name, case)} == {"overflow"}
 
 
+def test_a_tangent_that_overflows_before_a_slope_of_zero_is_undecided():
+    """∞ × 0 is no number: an input of 3000 times a weight of 30 is ∞ before relu's slope."""
+    weights, zero = [[[1e-3]], [[-30.0]], [[1.0]]], [[0.0], [0.0], [0.0]]
+    case = case_of("float16", weights, zero, [[3000.0]], [[1.0]])
+    relu = dataclasses.replace(case.architecture, hidden="relu")
+    case = dataclasses.replace(case, architecture=relu)
+    assert Evidence(case).bound(Arithmetic("float16", "forward")).overflow == "tangent of z3"
+    assert Evidence(case).bound(Arithmetic("float16")).overflow is None
+
+
 def test_a_mean_over_all_entries_may_be_divided_last_and_overflow():
     """δ of the sum of 1024 squares passes float16's largest number, δ of their mean does not."""
     weights = [np.full((4, 3), 0.1), np.full((3, 64), 200.0)]
