@@ -344,6 +344,8 @@ def _gradients(
     Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
     """
     by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
+    # A mean taken by scaling the activations first may underflow there.
+    by_weight += rules.eta * trace.unscaled * delta.most.sum(0)
     overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * trace.unscaled)
     ones = Uncertain(np.ones((1, len(delta.size))), None)
     by_bias, most = rules.product(ones, delta, trace.biases[k][None], wider=False)

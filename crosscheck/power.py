@@ -211,6 +211,21 @@ def smallest_always_caught(rows: pd.DataFrame) -> pd.DataFrame:
     return found.reindex(every).rename("smallest ε always caught").reset_index()
 
 
+WHITE_BOX_CASES = 320
+"""Networks on which the stagewise checks are examined, at least."""
+
+
+def with_intervals(counts: pd.DataFrame) -> pd.DataFrame:
+    """`viable` and `caught` with the share in per cent and its interval."""
+    limits = [interval(c, v) for c, v in zip(counts["caught"], counts["viable"], strict=True)]
+    return counts.assign(
+        share=[
+            f"{100 * c / v:.1f}" for c, v in zip(counts["caught"], counts["viable"], strict=True)
+        ],
+        interval=[f"{100 * low:.1f} … {100 * high:.1f}" for low, high in limits],
+    )
+
+
 CORRECT = ("paper", "paper-contracted", "paper-stable", "torch.backward")
 """Correct engines that are cheap enough for thousands of shapes."""
 
@@ -222,7 +237,7 @@ def run(
 
     1 where a correct engine was accused.
     """
-    from crosscheck import rivals
+    from crosscheck import rivals, white_box
     from crosscheck.reports import power as pages
 
     rows = trials(of, jobs)
@@ -238,6 +253,8 @@ def run(
             "entries": smallest_always_caught(rows),
             "alarms": alarms,
             "rivals": beside,
+            "stages": with_intervals(white_box.trials(max(of.cases, WHITE_BOX_CASES), of.seed)),
+            "slack": white_box.slack(of.cases, of.seed),
         },
         command_line(of),
     )

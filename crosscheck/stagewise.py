@@ -114,6 +114,7 @@ class Work:
     def __init__(self, case: Case, arithmetic: Arithmetic) -> None:
         self.rules = Rules(arithmetic)
         self.lax = Rules(arithmetic, absolute=True)
+        self.from_z = Rules(arithmetic, stable=True)
         self.splits = case.dtype == "float64"
         self.dtype: Any = np.longdouble if self.splits else np.float64
         digits = np.finfo(self.dtype).nmant + 1
@@ -209,7 +210,7 @@ def _times_slope(
     from_a = SLOPES[name](wide_a)
     size = np.abs(given.astype(np.float64))
     layer = ACTIVATIONS[name](
-        work.rules,
+        work.from_z,
         z.astype(float),
         np.zeros(z.shape),
         np.abs(a.astype(float)),

@@ -192,3 +192,17 @@ def test_two_threads_do_not_mix_their_precisions():
     thread.join(10)
     assert seen == [100, 200]
     assert ctx.prec == before
+
+
+def test_a_mean_taken_by_scaling_subnormal_activations():
+    """(a / D)ᵀ (D δ) in float16: a / D underflows, and the unscaled δ enlarges what is lost."""
+    case = sampling.draw(Distribution((2, 2), (4, 4), (33, 33), "identity"), 0, 20, "float16")
+    tiny = (np.arange(1, 133).reshape(33, 4) * 2.0**-24).astype(np.float16)
+    case = dataclasses.replace(case, inputs=tiny)
+    half = np.float16
+    residual = (tiny @ case.weights[0] + case.biases[0] - case.targets) * half(2)
+    by_weight = (tiny / half(33)).T.astype(np.float64) @ residual.astype(np.float64)
+    by_bias = residual.astype(np.float64).sum(0) / 33
+    found = Gradients(None, [by_weight.astype(half)], [by_bias.astype(half)])
+    verdicts = {row["verdict"] for row in judge(Evidence(case), Arithmetic("float16"), found)}
+    assert "DEFECT" not in verdicts

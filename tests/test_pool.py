@@ -130,7 +130,8 @@ def test_a_worker_has_one_thread_at_any_number_of_jobs(jobs, tmp_path):
     (tmp_path / "engine.py").write_text(THREADS)
     name = f"{tmp_path / 'engine.py'}:gradient"
     _, cases = rows_of(Plan((name,), ("float64",), 2, 0, SMALL), Limits(jobs, 60))
-    assert {row["message"] for row in cases} == {"RuntimeError: threads {1}"}
+    assert cases
+    assert all(row["message"].startswith("RuntimeError: threads {1}") for row in cases)
 
 
 def test_rows_do_not_depend_on_the_process_or_the_spans(undisturbed):
