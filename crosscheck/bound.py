@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.evaluation import Bound, Trace
 from crosscheck.formats import FORMATS
-from crosscheck.values import Arithmetic, Array, Bound, Case, Trace
+from crosscheck.values import Array, Case
 
 SIGMOID_ROUNDINGS = 10
 """k: NumPy's, PyTorch's and XLA's sigmoid are within 3.4 ulp, JAX documents 4.5; k = 2 × ulps."""

@@ -9,12 +9,13 @@ import pandas as pd
 
 from crosscheck import outcome, reproduce, sampling, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
+from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine
 from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.plan import Plan
 from crosscheck.reports import summaries
-from crosscheck.values import Case, Distribution, Gradients
+from crosscheck.values import Case, Gradients
 
 SHRINKING_SECONDS = 5.0
 """How long a check looks for the smallest case that fails."""

@@ -212,9 +212,9 @@ def run(
     from rich.console import Console
 
     from crosscheck import running
+    from crosscheck.distribution import Distribution
     from crosscheck.gating import Ending
     from crosscheck.plan import Plan
-    from crosscheck.values import Distribution
 
     distribution = Distribution(layers, widths, samples, output)
     plan = Plan(
@@ -369,7 +369,7 @@ def reproduce(
 ) -> int:
     """Run one engine on one CASE, such as s0-i17-float64-sigmoid, entry by entry."""
     from crosscheck import reproduce as stage
-    from crosscheck.values import Distribution
+    from crosscheck.distribution import Distribution
 
     distribution = Distribution(layers, widths, samples, hidden=hidden, cost=cost)
     text, fails = stage.run(case, engine, distribution, seconds if shrink else None, arrays)

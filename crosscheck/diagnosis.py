@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.interface import Engine
 from crosscheck.faults import scale
 from crosscheck.faults.bounded import narrowed
 from crosscheck.faults.catalogue import CATALOGUE
 from crosscheck.faults.interface import Fault, Parameters, Setting, Tensors
-from crosscheck.values import Arithmetic, Array, Case
+from crosscheck.values import Array, Case
 
 SCREENED = 8
 """Failing cases, small and of many kinds, on which every entry of the catalogue is tried."""

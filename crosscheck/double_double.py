@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck import bound
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules, Uncertain
-from crosscheck.values import Arithmetic, Array, Case, Enclosure, Trace
+from crosscheck.evaluation import Trace
+from crosscheck.values import Array, Case, Enclosure
 
 UNIT = 2.0**-98
 UNDERFLOW = 2.0**-1066

@@ -11,10 +11,10 @@ from pyarrow import parquet
 from rich.console import Console
 
 from crosscheck import assembly, finished, gating, outcome, running
+from crosscheck.distribution import Distribution
 from crosscheck.journal import writing
 from crosscheck.plan import Plan, Span, missing
 from crosscheck.reports import folder
-from crosscheck.values import Distribution
 
 KINDS = ("cases", "errors", "pairs")
 """Cases first: they say which engines there are."""

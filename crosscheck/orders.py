@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import (
     Forward,
     Overflow,
@@ -19,7 +20,8 @@ from crosscheck.bound import (
     forward_errors,
     residual_errors,
 )
-from crosscheck.values import Arithmetic, Array, Bound, Case, Trace
+from crosscheck.evaluation import Bound, Trace
+from crosscheck.values import Array, Case
 
 
 class Carried:

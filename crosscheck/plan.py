@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from crosscheck import sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
-from crosscheck.values import Arithmetic, Case, Distribution
+from crosscheck.values import Case
 
 BLOCK_ENTRIES = 1 << 24
 """Largest number of weights, by the widest network of a plan, that one block may hold."""

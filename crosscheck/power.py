@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import sampling, suite
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.faults.catalogue import FaultyEngine, variants
 from crosscheck.faults.interface import Fault, Parameters
 from crosscheck.faults.viability import Exact, viable
-from crosscheck.values import Arithmetic, Case, Distribution, Gradients
+from crosscheck.values import Case, Gradients
 from crosscheck.verdict import Evidence, TensorErrors
 
 SCALES = (1.0, 5.0, 20.0)

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules
-from crosscheck.values import Arithmetic, Array, Case, Trace
+from crosscheck.evaluation import Trace
+from crosscheck.values import Array, Case
 
 FAILURES = 1e-9
 """Chance that independent rounding errors pass the bound somewhere in a network."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy.special import expit
 
-from crosscheck.values import Array, Case, Trace
+from crosscheck.evaluation import Trace
+from crosscheck.values import Array, Case
 
 Activation = Callable[[Array], tuple[Array, Array | None]]
 

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import sampling
+from crosscheck.conventions import READINGS
+from crosscheck.distribution import Distribution
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.formats import FORMATS
-from crosscheck.values import READINGS, Architecture, Array, Case, Distribution, Gradients
+from crosscheck.values import Architecture, Array, Case, Gradients
 from crosscheck.verdict import Evidence, TensorErrors, judge
 
 CASE_ID = re.compile(r"s(\d+)-i(\d+)-([a-z0-9]+)(?:-([a-z]+))?")

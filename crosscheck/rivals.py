@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.engines.interface import Unsupported
 from crosscheck.faults.catalogue import FaultyEngine, variants
 from crosscheck.faults.viability import Exact, viable
-from crosscheck.values import Arithmetic, Array, Case, Distribution
+from crosscheck.values import Array, Case
 from crosscheck.verdict import Evidence, TensorErrors
 
 DTYPE = "float64"

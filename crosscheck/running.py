@@ -24,13 +24,13 @@ from crosscheck import (
     sampling,
     sweep,
 )
+from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.journal import Journal, Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
 from crosscheck.pool import Limits, Pool
 from crosscheck.reports import folder, tally, written
 from crosscheck.reports.tally import Summary
-from crosscheck.values import Distribution
 
 
 class Wanted(NamedTuple):

@@ -15,8 +15,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from crosscheck.conventions import READINGS
+from crosscheck.distribution import Distribution
 from crosscheck.formats import FORMATS, FloatFormat
-from crosscheck.values import READINGS, Architecture, Array, Case, Distribution
+from crosscheck.values import Architecture, Array, Case
 
 Rng = np.random.Generator
 Numbers = tuple[list[Array], list[Array], Array, Array]

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from crosscheck import bound, probabilistic
-from crosscheck.values import Arithmetic, Array, Case, Trace
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.evaluation import Trace
+from crosscheck.values import Array, Case
 
 CALIBRATION_BITS = 2.4
 """How much smaller errors are than their sensitivities times u, in bits.

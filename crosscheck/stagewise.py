@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import ACTIVATIONS, Rules, Uncertain
 from crosscheck.reference import cost_scale
-from crosscheck.values import Arithmetic, Array, Case
+from crosscheck.values import Array, Case
 
 Stages = Mapping[str, Array]
 

@@ -1,25 +1,16 @@
 """The values that pass from stage to stage: frozen, with their shapes, no algorithms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.conventions import ACTIVATIONS, COSTS, require_known
 from crosscheck.formats import FORMATS, FloatFormat
 
 Array = NDArray[Any]
-Order = Literal["contracted", "literal", "forward", "either"]
-
-ACTIVATIONS = ("sigmoid", "identity", "tanh", "relu")
-"""Activation functions a layer may have; the paper knows the first two."""
-
-READINGS = ("identity", "sigmoid")
-"""The paper's two readings, named by the activation of the output layer."""
-
-COSTS = ("squared_error", "half_squared_error", "sum_squared_error", "mean_squared_error")
-"""C1 of the paper, and the other conventions of the same cost, which are factors on it."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +30,9 @@ class Architecture:
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"widths {self.widths} must be two or more positive numbers")
-        _require_known("hidden activation", self.hidden, ACTIVATIONS)
-        _require_known("output activation", self.output, ACTIVATIONS)
-        _require_known("cost", self.cost, COSTS)
+        require_known("hidden activation", self.hidden, ACTIVATIONS)
+        require_known("output activation", self.output, ACTIVATIONS)
+        require_known("cost", self.cost, COSTS)
 
     @property
     def layers(self) -> int:
@@ -102,7 +93,7 @@ class Case:
     special: str = ""
 
     def __post_init__(self) -> None:
-        _require_known("dtype", self.dtype, tuple(FORMATS))
+        require_known("dtype", self.dtype, tuple(FORMATS))
         if self.inputs.ndim != 2 or self.targets.ndim != 2 or not len(self.inputs):
             raise ValueError("inputs and targets must have shapes (D, n_1) and (D, n_N), D >= 1")
         shapes = self.architecture.weight_shapes
@@ -157,47 +148,6 @@ class Gradients:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
-    """A gradient's evaluation in float64 with its intermediates, one entry a layer l = 2 … N.
-
-    `z`, `slopes` (σ′), `pulled_back` (∂cost/∂a^l) and `deltas` (∂cost/∂z^l) have shapes
-    (D, n_l); `activations` begins with a^1. `scale` is the factor of the cost's convention on
-    Σ (a^N - expected)². A linear layer's slope is None.
-    """
-
-    activations: Sequence[Array]
-    z: Sequence[Array]
-    slopes: Sequence[Array | None]
-    pulled_back: Sequence[Array]
-    deltas: Sequence[Array]
-    weights: Sequence[Array]
-    biases: Sequence[Array]
-    scale: float
-
-    @property
-    def unscaled(self) -> float:
-        """How much larger intermediates are where the cost's factor comes last."""
-        return max(1.0, 1 / self.scale)
-
-    def tensors(self) -> list[Array]:
-        """The gradients in the order of `Architecture.tensor_names`."""
-        return [t for pair in zip(self.weights, self.biases, strict=True) for t in pair]
-
-
-@dataclass(frozen=True, eq=False)
-class Bound:
-    """What a correct evaluation may be off by: B, entry by entry, as `Architecture.tensor_names`.
-
-    `overflow` names the first quantity that may exceed the format's largest number, if any
-    may; `kinks` counts, a tensor, the kinks within rounding errors that it depends on.
-    """
-
-    tensors: Sequence[Array]
-    overflow: str | None
-    kinks: Sequence[int]
-
-
-@dataclass(frozen=True, eq=False)
 class Enclosure:
     """The exact gradient, enclosed: |exact - hi - lo| <= radius, entry by entry.
 
@@ -211,64 +161,6 @@ class Enclosure:
     source: str
     bits: int
     cost: tuple[float, float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """What an engine promises of its arithmetic; the bound holds it to that.
-
-    `dtype` is the format it stores in and rounds to; `accumulate` a wider format in which it
-    forms sums, if it says so; `flushes` is true where subnormals are read and written as 0;
-    `order` is the order of evaluation.
-
-    Raises ValueError for an unknown format, or an accumulator narrower than the dtype.
-    """
-
-    dtype: str
-    order: Order = "contracted"
-    flushes: bool = False
-    accumulate: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in (self.dtype, self.accumulate or self.dtype):
-            _require_known("number format", name, tuple(FORMATS))
-        if self.accumulate and FORMATS[self.accumulate].digits < FORMATS[self.dtype].digits:
-            raise ValueError(
-                f"the declared accumulator {self.accumulate} is narrower than {self.dtype}: "
-                f"it needs at least {FORMATS[self.dtype].digits} bits"
-            )
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """What random cases are drawn from; ranges include both ends.
-
-    Raises ValueError for a range that is empty or begins too low, or an unknown name.
-    """
-
-    layers: tuple[int, int] = (2, 6)
-    widths: tuple[int, int] = (1, 64)
-    samples: tuple[int, int] = (1, 64)
-    output: str = "both"
-    hidden: str = "sigmoid"
-    cost: str = "squared_error"
-    scales: tuple[float, ...] = field(default=(1.0, 5.0, 20.0))
-
-    def __post_init__(self) -> None:
-        for name, least in (("layers", 2), ("widths", 1), ("samples", 1)):
-            low, high = getattr(self, name)
-            if not least <= low <= high:
-                raise ValueError(
-                    f"{name} ({low}, {high}) must be (low, high) with {least} <= low <= high"
-                )
-        _require_known("hidden activation", self.hidden, ACTIVATIONS)
-        _require_known("output activation", self.output, (*ACTIVATIONS, "both"))
-        _require_known("cost", self.cost, COSTS)
-
-
-def _require_known(role: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {role} {name!r}: it is one of {', '.join(known)}")
 
 
 def _in_format(name: str, array: Array, of: FloatFormat) -> Array:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck import double_double, orders, reference, stagewise, ulp
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler, Scale
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
-from crosscheck.values import Arithmetic, Array, Bound, Case, Enclosure, Gradients, Trace
+from crosscheck.values import Array, Case, Enclosure, Gradients
 
 HIGHEST_BITS = 4096
 """Working precision beyond which the oracle gives up doubling."""

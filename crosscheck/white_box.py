@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import sampling, stagewise
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.faults.bounded import narrowed
-from crosscheck.values import Array, Case, Distribution, Gradients
+from crosscheck.values import Array, Case, Gradients
 from crosscheck.verdict import Evidence, judge
 
 Shown = dict[str, Array]

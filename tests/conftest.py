@@ -6,8 +6,9 @@ import pytest
 from hypothesis import settings
 
 from crosscheck import finished, sampling
+from crosscheck.distribution import Distribution
 from crosscheck.reports import folder
-from crosscheck.values import Architecture, Case, Distribution
+from crosscheck.values import Architecture, Case
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from crosscheck import environment, finished, suite
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines import names
 from crosscheck.reports import folder
-from crosscheck.values import Arithmetic, Gradients
+from crosscheck.values import Gradients
 
 ENGINES = ("paper-contracted", "torch.backward")
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from crosscheck import orders, reference, sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.formats import FORMATS
-from crosscheck.values import Arithmetic, Distribution
 
 U = FORMATS["float32"].unit_roundoff
 TINY = FORMATS["float32"].smallest_normal

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from crosscheck import sampling, suite
-from crosscheck.values import Distribution
+from crosscheck.distribution import Distribution
 
 SMALL = Distribution(widths=(1, 8), samples=(1, 8))
 
 DEFINITIONS = """
 import json
 from crosscheck import sampling
-from crosscheck.values import Distribution
+from crosscheck.distribution import Distribution
 of = Distribution(widths=(1, 16), samples=(1, 16))
 cases = [sampling.draw(of, 0, i, dtype) for i in range(40) for dtype in ("float64", "bfloat16")]
 print(json.dumps({case.id: sampling.definition(case) for case in cases}))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from crosscheck import bound, orders, reference, sampling
-from crosscheck.values import Arithmetic, Distribution
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 
 F32 = bound.Rules(Arithmetic("float32"))
 

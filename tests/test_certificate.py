@@ -6,7 +6,8 @@ import pytest
 from flint import arb, arb_mat
 
 from crosscheck import certificate, oracle, sampling
-from crosscheck.values import Architecture, Distribution
+from crosscheck.distribution import Distribution
+from crosscheck.values import Architecture
 
 
 @pytest.mark.parametrize("index", [1, 2, 3, 6, 8, 9, 12])

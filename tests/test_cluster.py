@@ -14,9 +14,9 @@ pytest.importorskip("distributed")
 
 from crosscheck import cli, journal
 from crosscheck.cluster import Cluster
+from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span, blocks
 from crosscheck.pool import Limits
-from crosscheck.values import Distribution
 
 OF = Distribution((2, 4), (1, 6), (1, 6))
 PLAN = Plan(("paper-contracted",), ("float32",), 240, 0, OF)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from crosscheck import cli, diagnosing
+from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan
-from crosscheck.values import Distribution
 
 HALVED = """
 import numpy as np

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from crosscheck import sampling
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.diagnosis import diagnose
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.faults import scale
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine, variants
-from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.values import Gradients
 from crosscheck.verdict import Evidence, judge
 
 CASES = 24

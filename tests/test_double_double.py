@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from crosscheck import bound, double_double as dd, oracle, reference, sampling, verdict
-from crosscheck.values import Arithmetic, Distribution
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 
 
 def overlap(found, balls):

@@ -9,9 +9,10 @@ import pytest
 
 import crosscheck
 from crosscheck import oracle
+from crosscheck.conventions import COSTS
 from crosscheck.engines import conformity, names
 from crosscheck.engines.interface import Engine
-from crosscheck.values import COSTS, Architecture, Gradients
+from crosscheck.values import Architecture, Gradients
 from crosscheck.verdict import Evidence, judge
 
 RIGHT = [name for name in names.NAMES if name != "paper-printed"]

@@ -10,9 +10,11 @@ import pytest
 from flint import arb, ctx
 
 from crosscheck import certificate, oracle, sampling, stagewise
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
-from crosscheck.values import Architecture, Arithmetic, Case, Distribution, Gradients
+from crosscheck.values import Architecture, Case, Gradients
 from crosscheck.verdict import Evidence, judge
 
 

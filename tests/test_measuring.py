@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from crosscheck import measuring, sampling, verdict
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
-from crosscheck.values import Distribution, Gradients
+from crosscheck.values import Gradients
 
 OF = Distribution(widths=(1, 9), samples=(1, 9))
 

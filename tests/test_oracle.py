@@ -8,7 +8,8 @@ import pytest
 from flint import arb
 
 from crosscheck import oracle, sampling
-from crosscheck.values import Architecture, Distribution
+from crosscheck.distribution import Distribution
+from crosscheck.values import Architecture
 from crosscheck.verdict import Evidence
 
 

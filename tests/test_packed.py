@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("jax")
 
 from crosscheck import sampling, verdict
+from crosscheck.distribution import Distribution
 from crosscheck.engines import jax_grad, jax_packed, names
-from crosscheck.values import Architecture, Distribution
+from crosscheck.values import Architecture
 
 SMALL = Distribution(widths=(1, 12), samples=(1, 12))
 

@@ -5,9 +5,9 @@ import signal
 import pytest
 
 from crosscheck import journal, rows, suite
+from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span
 from crosscheck.pool import Limits, Pool, _how_it_ended
-from crosscheck.values import Distribution
 
 ENGINE = '''
 import os, signal, sys, time

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from crosscheck import power, rivals, sampling
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
 from crosscheck.reports import power as pages
-from crosscheck.values import Distribution
 from crosscheck.verdict import Evidence
 
 SMALL = power.Examination(cases=2, dtypes=("float32",), widths=(1, 6), correct=4, rivals=1)

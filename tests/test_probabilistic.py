@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from crosscheck import bound, orders, probabilistic, reference, sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.sensitivities import Sensitivities
-from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.values import Gradients
 from crosscheck.verdict import Evidence, judge
 
 F32 = Arithmetic("float32")

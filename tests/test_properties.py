@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from crosscheck import sampling
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
-from crosscheck.values import Distribution, Gradients
+from crosscheck.values import Gradients
 from crosscheck.verdict import Evidence, judge
 
 SMALL = Distribution(layers=(2, 4), widths=(1, 7), samples=(2, 8))

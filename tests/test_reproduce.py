@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from crosscheck import reproduce, sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.engines.callable import CallableEngine
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
-from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.values import Gradients
 
 SECONDS = 20.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from crosscheck import reference, sampling
+from crosscheck.distribution import Distribution
 from crosscheck.formats import FORMATS
-from crosscheck.values import Distribution
 from crosscheck.verdict import Evidence
 
 DEFAULT = Distribution()
@@ -34,7 +34,7 @@ def test_any_order_gives_the_same_case():
 
 def test_another_process_gives_the_same_case():
     program = (
-        "from crosscheck import sampling; from crosscheck.values import Distribution;"
+        "from crosscheck import sampling; from crosscheck.distribution import Distribution;"
         "c = sampling.draw(Distribution(), 7, 23, 'float64');"
         "print(c.architecture.label, float(c.weights[0].ravel()[0]).hex(), c.id)"
     )

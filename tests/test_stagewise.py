@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from crosscheck import sampling, stagewise
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
-from crosscheck.values import Architecture, Arithmetic, Distribution
+from crosscheck.values import Architecture
 from crosscheck.verdict import Evidence, judge
 
 SHOWING = [name for name in names.NAMES if hasattr(names.load(name), "stages")]

@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from crosscheck import progress, suite
+from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span
 from crosscheck.reports import sketch, summaries, tally
 from crosscheck.sweep import Done
-from crosscheck.values import Distribution
 
 PLAN = Plan(
     ("paper", "paper-contracted"),

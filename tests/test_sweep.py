@@ -177,8 +177,8 @@ def test_a_flipped_byte_is_told_and_computed_again(tmp_path, capsys):
 
 def half_a_journal_of(out, cases):
     """The first parts of a run, as its own code writes them."""
+    from crosscheck.distribution import Distribution
     from crosscheck.pool import Limits, Pool
-    from crosscheck.values import Distribution
 
     of = plan.Plan(
         ("paper-contracted",), ("float32",), cases, 0, Distribution((2, 4), (1, 6), (1, 6))

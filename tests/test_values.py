@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from crosscheck.values import Architecture, Arithmetic, Case, Distribution
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
+from crosscheck.values import Architecture, Case
 
 
 def case(**changes):

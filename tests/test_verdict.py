@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from crosscheck import sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
-from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.values import Gradients
 from crosscheck.verdict import Evidence, TensorErrors, judge, rule
 
 ONE = Distribution((3, 3), (4, 4), (4, 4), "sigmoid", scales=(1.0,))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from crosscheck.audit.tally import Row
+from crosscheck.conventions import READINGS
 from crosscheck.paper.registration import Equation
 from crosscheck.paper.unprinted import CORRECTIONS, UNPRINTED
-from crosscheck.values import READINGS
 
 READING_NAMES: Mapping[str, str] = {
     "identity": "a linear output (reading identity)",

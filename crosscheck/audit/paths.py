@@ -21,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck import bound, reference
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import EVALUATION_SLACK, Rules, Uncertain
-from crosscheck.values import Arithmetic, Array, Case
+from crosscheck.values import Array, Case
 
 
 class Network(NamedTuple):

@@ -14,11 +14,13 @@ from crosscheck.audit.rivals import Jacobian
 from crosscheck.audit.tally import Record, Row
 from crosscheck.audit.trial import RivalSides, places, tried
 from crosscheck.audit.whole import ROUTES, WholeTrial
+from crosscheck.conventions import READINGS
+from crosscheck.distribution import Distribution
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.paper.registration import Equation
 from crosscheck.paper.unprinted import UNPRINTED
 from crosscheck.sampling import draw
-from crosscheck.values import READINGS, Case, Distribution
+from crosscheck.values import Case
 
 SCHEMA_VERSION = 1
 DEPTHS = range(2, 7)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.conformity import Malformed
 from crosscheck.engines.interface import Unsupported
-from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
+from crosscheck.values import Architecture, Array, Case, Gradients
 
 UserFunction = Callable[..., Any]
 

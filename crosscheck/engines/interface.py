@@ -2,7 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
-from crosscheck.values import Architecture, Arithmetic, Case, Gradients
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.values import Architecture, Case, Gradients
 
 
 class Unsupported(Exception):

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.values import Architecture, Array, Case, Gradients
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "sigmoid": jax.nn.sigmoid,

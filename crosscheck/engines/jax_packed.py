@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.jax_grad import ACTIVATIONS
-from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
+from crosscheck.values import Architecture, Array, Case, Gradients
 
 DTYPES = ("float64", "float32")
 STEPS = 4

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic, Order
+from crosscheck.conventions import READINGS
 from crosscheck.paper import contracted_numpy
 from crosscheck.paper.backprop import (
     Composed,
@@ -19,7 +21,7 @@ from crosscheck.paper.backprop import (
     literal as literal_recursion,
 )
 from crosscheck.paper.unprinted import UNPRINTED, corrected_table, printed_table
-from crosscheck.values import READINGS, Architecture, Arithmetic, Array, Case, Gradients, Order
+from crosscheck.values import Architecture, Array, Case, Gradients
 
 
 def sigma(z: Array) -> Array:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.formats import FORMATS
-from crosscheck.values import Architecture, Arithmetic, Array, Case, Gradients
+from crosscheck.values import Architecture, Array, Case, Gradients
 
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sigmoid": torch.sigmoid,

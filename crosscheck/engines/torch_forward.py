@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.torch_autograd import ACTIVATIONS, COSTS, numpy, tensor
-from crosscheck.values import Architecture, Arithmetic, Case, Gradients
+from crosscheck.values import Architecture, Case, Gradients
 
 DTYPES = ("float64", "float32")
 MOST_PARAMETERS = 2000

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from crosscheck import bound
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.formats import FORMATS
-from crosscheck.values import Arithmetic, Array
+from crosscheck.values import Array
 
 VALUE_ROUNDOFF = {"float64": 2.0**-53, "ddouble": 2.0**-100}
 """Unit roundoff of the number types that values come in; xprec's is some units above 2^-104."""

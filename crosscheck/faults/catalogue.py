@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.faults import biases, precision, samples, scale, structure, tensors
 from crosscheck.faults.interface import Fault, Parameters, Tensors
-from crosscheck.values import Architecture, Arithmetic, Case, Gradients
+from crosscheck.values import Architecture, Case, Gradients
 
 FAMILIES = (scale, biases, samples, tensors, structure, precision)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.faults import bounded, right
 from crosscheck.paper.backprop import Composed, Network, contracted
 from crosscheck.paper.registration import Table
-from crosscheck.values import Architecture, Arithmetic, Array, Case
+from crosscheck.values import Architecture, Array, Case
 
 Parameters = Mapping[str, Any]
 Tensors = list[Any]

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.faults import bounded
 from crosscheck.faults.bounded import Bounded, narrowed
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import composed, replaced
 from crosscheck.faults.right import equation
 from crosscheck.faults.scale import times
-from crosscheck.values import Arithmetic, Array
+from crosscheck.values import Array
 
 GITHUB = "https://github.com/"
 

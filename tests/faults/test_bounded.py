@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.faults import bounded
 from crosscheck.faults.bounded import Bounded, narrowed
-from crosscheck.values import Arithmetic
 
 RULES = bounded.rules(Arithmetic("float32"))
 

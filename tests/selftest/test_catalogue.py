@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from crosscheck import sampling
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.faults import scale
 from crosscheck.faults.catalogue import CATALOGUE, FAMILIES, FaultyEngine, variants
 from crosscheck.faults.interface import Setting
 from crosscheck.faults.places import PLACES
-from crosscheck.values import Arithmetic, Distribution, Gradients
+from crosscheck.values import Gradients
 from crosscheck.verdict import Evidence, judge
 
 INDICES = range(8, 14)
