@@ -16,7 +16,7 @@ from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.plan import Plan as Plan, Span
 from crosscheck.values import Array, Case, Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import Evidence, first_disagreement, judge
 
 
 @dataclass(frozen=True)
@@ -246,12 +246,21 @@ def evaluate(
 
 
 def _certificate(case: Case) -> str:
-    """The oracle held to the definition of the derivative: its verdict, and where it failed."""
+    """The oracle held to the definition of the derivative, and what rules to the oracle.
+
+    The certificate's verdict, or where it failed.
+    """
+    from crosscheck import oracle
     from crosscheck.certificate import certify
 
     found = certify(case)
     if found.failed:
         return f"failed: the oracle's {found.failed[0]} is not the derivative of the cost"
+    ruling = Evidence(case).enclosure
+    apart = first_disagreement(ruling, oracle.enclose(case, found.bits))
+    if apart is not None:
+        name = case.architecture.tensor_names[apart]
+        return f"failed: {ruling.source} and the oracle's balls are apart at {name}"
     return found.verdict
 
 

@@ -115,6 +115,17 @@ class Evidence:
         return enclosure
 
 
+def first_disagreement(one: Enclosure, other: Enclosure) -> int | None:
+    """The first tensor on which two enclosures of one gradient have an entry apart, if any."""
+    parts = zip(one.hi, one.lo, one.radius, other.hi, other.lo, other.radius, strict=True)
+    for which, (h, l, r, g, k, s) in enumerate(parts):
+        # Two differences of doubles a few roundings apart; the slack covers their own rounding.
+        room = (r + s) * (1 + 2.0**-40) + 2.0**-104 * np.abs(h) + LEAST_RADIUS
+        if np.any(np.abs((h - g) + (l - k)) > room):
+            return which
+    return None
+
+
 def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
     """Whether every radius is at most 2^-20 of what the bound allows."""
     return all(

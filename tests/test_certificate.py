@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from flint import arb, arb_mat
 
-from crosscheck import certificate, oracle, sampling
+from crosscheck import certificate, oracle, sampling, suite
 from crosscheck.distribution import Distribution
 from crosscheck.values import Architecture
+from crosscheck.verdict import Evidence, first_disagreement
 
 
 @pytest.mark.parametrize("index", [1, 2, 3, 6, 8, 9, 12])
@@ -67,3 +68,30 @@ def test_other_activations_are_certified(hidden, small):
     case = small(9)
     architecture = Architecture(case.architecture.widths, hidden, "tanh")
     assert certificate.certify(dataclasses.replace(case, architecture=architecture)).failed == []
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("index", [0, 3, 4, 6, 7, 8, 11])
+def test_what_rules_agrees_with_the_balls(index, dtype, small):
+    case = small(index, dtype)
+    assert first_disagreement(Evidence(case).enclosure, oracle.enclose(case)) is None
+
+
+def test_enclosures_apart_are_noticed(small):
+    """A double-double reference off by 2^-80 in one tensor, within its radius no more."""
+    case = small(9)
+    right = Evidence(case).enclosure
+    assert right.source == "double-double"
+    off = [lo.copy() for lo in right.lo]
+    off[2] = off[2] + 2.0**-80 * right.hi[2]
+    assert first_disagreement(dataclasses.replace(right, lo=off), oracle.enclose(case)) == 2
+
+
+def test_a_failed_certificate_judges_nobody(monkeypatch, small):
+    """If the reference is not to be trusted, every engine's case is an error, and never a pass."""
+    monkeypatch.setattr(suite, "first_disagreement", lambda one, other: 0)
+    plan = suite.Plan(("paper-contracted",), ("float64",), 9, certify="all")
+    outcome = suite.evaluate(suite.muster(plan.engines), small(9), plan=plan)
+    assert outcome.errors == []
+    assert outcome.case["status"] == "error"
+    assert "apart at w2" in outcome.case["message"]
