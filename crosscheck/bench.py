@@ -292,7 +292,7 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
 def _write(tables: Mapping[str, Any], out: Path) -> None:
     """The tables as Markdown, and beside it a picture of each part that is of ratios."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    text = as_markdown(tables)
+    text = as_markdown(tables) + f"\nMade by `crosscheck bench --only {','.join(tables)}`.\n"
     for name, frame in tables.items():
         if name in PICTURED:
             path = out.with_name(f"{out.stem}-{name}.png")
