@@ -30,3 +30,16 @@ class Distribution:
         require_known("hidden activation", self.hidden, ACTIVATIONS)
         require_known("output activation", self.output, (*ACTIVATIONS, "both"))
         require_known("cost", self.cost, COSTS)
+
+    def options(self, *names: str) -> list[str]:
+        """The command's options for those of `names` that are not the default, as words."""
+        default = Distribution()
+        words = []
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(default, name):
+                words += [
+                    f"--{name}",
+                    value if isinstance(value, str) else "-".join(map(str, value)),
+                ]
+        return words

@@ -54,24 +54,15 @@ def rebuild(case_id: str, of: Distribution) -> Case:
     return sampling.draw(of, int(seed), int(index), dtype, output)
 
 
+OPTIONS = ("layers", "widths", "samples", "hidden", "cost")
+"""Options of a distribution that a case's id does not tell."""
+
+
 def line(case: Case, address: str, of: Distribution, arrays: str = "numpy") -> str:
     """The command that reproduces the case, with every option that is not the default."""
-    words = ["crosscheck", "reproduce", case.id, "--engine", address, *options(of)]
+    words = ["crosscheck", "reproduce", case.id, "--engine", address, *of.options(*OPTIONS)]
     words += [] if arrays == "numpy" else ["--arrays", arrays]
     return shlex.join([*words, "--shrink"])
-
-
-def options(of: Distribution) -> list[str]:
-    """The options of a distribution that are not the default; the output is in the case's id."""
-    default = Distribution()
-    words = []
-    for name in ("layers", "widths", "samples"):
-        if getattr(of, name) != getattr(default, name):
-            words += [f"--{name}", "-".join(map(str, getattr(of, name)))]
-    for name in ("hidden", "cost"):
-        if getattr(of, name) != getattr(default, name):
-            words += [f"--{name}", getattr(of, name)]
-    return words
 
 
 @dataclass(frozen=True)

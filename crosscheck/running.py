@@ -24,7 +24,6 @@ from crosscheck import (
     sampling,
     sweep,
 )
-from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.journal import Journal, Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
@@ -206,6 +205,10 @@ def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) ->
     return status
 
 
+OPTIONS = ("layers", "widths", "samples", "output", "hidden", "cost")
+"""Options of a distribution, in the order of the command."""
+
+
 def command_line(plan: Plan) -> str:
     """The command that repeats the plan, with every option that is not the default."""
     words = ["crosscheck", "run", "--cases", str(plan.cases), "--seed", str(plan.seed)]
@@ -214,25 +217,12 @@ def command_line(plan: Plan) -> str:
     tabled = [name for name in plan.engines if ":" not in name]
     if tabled and (plan.engines, plan.sampled) != (names.DEFAULT, names.SAMPLED):
         words += ["--engines", ",".join(tabled)]
-    words += ["--dtypes", ",".join(plan.dtypes), *distribution_options(plan.distribution)]
+    words += ["--dtypes", ",".join(plan.dtypes), *plan.distribution.options(*OPTIONS)]
     words += ["--deep", plan.deep] if plan.deep != Plan().deep else []
     words += ["--certify", plan.certify] if plan.certify != Plan().certify else []
     for engine, wider in plan.accumulate:
         words += ["--declare-accumulate", f"{engine}={wider}" if engine else wider]
     return shlex.join(words)
-
-
-def distribution_options(of: Distribution) -> list[str]:
-    """The options of a distribution that are not the default."""
-    default = Distribution()
-    words = []
-    for name in ("layers", "widths", "samples"):
-        if getattr(of, name) != getattr(default, name):
-            words += [f"--{name}", "-".join(map(str, getattr(of, name)))]
-    for name in ("output", "hidden", "cost"):
-        if getattr(of, name) != getattr(default, name):
-            words += [f"--{name}", getattr(of, name)]
-    return words
 
 
 def _record(
