@@ -13,7 +13,8 @@ from crosscheck.baseline import comparing, recording
 
 KERNELS = [(kernel, threads) for kernel in ("Haswell", "SkylakeX") for threads in ("1", "2")]
 
-pytestmark = pytest.mark.slow
+LARGE = pytest.mark.slow
+"""Tests of all machines; the sample below always runs."""
 
 
 def made_on(folder, kernel, threads, *arguments):
@@ -42,6 +43,7 @@ def machines(tmp_path_factory):
     return {key: made_on(root / "-".join(key), *key, 60, 7, "float32,float64") for key in KERNELS}
 
 
+@LARGE
 def test_runs_that_differ_in_rounding_alone_raise_no_alarm(machines):
     """Every third ordered pair of 28 runs: 252 comparisons, in both directions."""
     runs = [run for made in machines.values() for name, run in made.items() if name.isdigit()]
@@ -68,8 +70,17 @@ def elsewhere(run):
     return finished.FinishedRun(run.errors, run.cases, run.pairs, record)
 
 
-@pytest.mark.parametrize("mistake", ["tf32", "slope-in-float32"])
+MISTAKES = pytest.mark.parametrize("mistake", ["tf32", "slope-in-float32"])
+
+
+@LARGE
+@MISTAKES
 def test_a_planted_loss_of_precision_is_caught_on_every_machine(machines, mistake):
+    assert_caught(machines, mistake)
+
+
+def assert_caught(machines, mistake):
+    """The mistake is a regression in the right precision, and its absence is none."""
     for then, now in permutations(machines, 2):
         base = recording.record(machines[then]["planted-"])
         found = comparing.compare(machines[now][f"planted-{mistake}"], base)
@@ -82,6 +93,29 @@ def test_a_planted_loss_of_precision_is_caught_on_every_machine(machines, mistak
 
 
 @pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """30 cases in two precisions, in two orders, on two machines."""
+    root = tmp_path_factory.mktemp("sample")
+    keys = [("Haswell", "1"), ("Haswell", "2")]
+    return {key: made_on(root / "-".join(key), *key, 30, 2, "float32,float64") for key in keys}
+
+
+def test_a_sample_that_differs_in_rounding_alone_raises_no_alarm(sample):
+    runs = [run for made in sample.values() for name, run in made.items() if name.isdigit()]
+    differing = 0
+    for then, now in permutations(runs, 2):
+        found = comparing.compare(elsewhere(now), recording.record(then))
+        differing += found.exact["identical"] < found.exact["gradients"]
+        assert found.status(strict=True) == outcome.OK
+    assert differing > 0
+
+
+@MISTAKES
+def test_a_planted_loss_of_precision_is_caught_in_a_sample(sample, mistake):
+    assert_caught(sample, mistake)
+
+
+@pytest.fixture(scope="module")
 def thousand(tmp_path_factory):
     """1000 cases in float32 on two machines."""
     root = tmp_path_factory.mktemp("thousand")
@@ -90,6 +124,7 @@ def thousand(tmp_path_factory):
     ]
 
 
+@LARGE
 def test_two_bits_in_one_case_of_twenty_are_caught_elsewhere(thousand):
     here, there = thousand
     base = recording.record(here["planted-"])
@@ -99,6 +134,7 @@ def test_two_bits_in_one_case_of_twenty_are_caught_elsewhere(thousand):
     assert comparing.compare(there["planted-"], base).status(strict=True) == outcome.OK
 
 
+@LARGE
 def test_one_new_defect_in_a_thousand_cases_is_caught_elsewhere(thousand):
     here, there = thousand
     base = recording.record(here["planted-"])
