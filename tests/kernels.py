@@ -1,6 +1,6 @@
 """Runs that differ in rounding alone, or in one planted mistake: a program for test_gate_kernels.
 
-    python kernels.py FOLDER CASES ORDERS DTYPES
+    python kernels.py FOLDER CASES ORDERS DTYPES SEED
 
 writes one finished run per order of summation into FOLDER, and one run with planted mistakes.
 The kernel and the threads of the BLAS are those of the environment variables.
@@ -151,9 +151,9 @@ def split(frames, record, out):
         finished.seal(place)
 
 
-def main(out, cases, orders, dtypes):
+def main(out, cases, orders, dtypes, seed):
     crew = crew_of(orders)
-    plan = suite.Plan(tuple(crew), dtypes, cases)
+    plan = suite.Plan(tuple(crew), dtypes, cases, seed)
     outcomes = [suite.evaluate(crew, case, deep=False) for case in plan.draws()]
     record = {
         "schema_version": 1,
@@ -166,4 +166,5 @@ def main(out, cases, orders, dtypes):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), tuple(sys.argv[4].split(",")))
+    out, cases, orders, dtypes, seed = sys.argv[1:]
+    main(out, int(cases), int(orders), tuple(dtypes.split(",")), int(seed))

@@ -1,11 +1,13 @@
 """The gate says no where something got worse, and never by chance."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from invented import changed, mutations
+from scipy.stats import rankdata, wilcoxon
 
 from crosscheck import outcome
 from crosscheck.baseline import comparing, recording, shifts, stored
@@ -230,15 +232,71 @@ def test_the_sign_test_is_a_coin():
     found = shifts.of_cases(np.array([1.5] * 9 + [-2.0]))
     assert (found.grown, found.shrunk) == (9, 1)
     assert found.worse[1] == 11 / 2**10
-    assert shifts.of_cases(np.array([])).worse == (1.0, 1.0)
-    assert shifts.of_cases(np.zeros(5)).worse == (1.0, 1.0)
+    assert shifts.of_cases(np.array([])).worse == (1.0, 1.0, 1.0)
+    assert shifts.of_cases(np.zeros(5)).worse == (1.0, 1.0, 1.0)
+
+
+@given(st.lists(st.integers(-4, 4), max_size=9))
+def test_the_signed_rank_test_is_every_combination_of_signs(bits):
+    moved = np.array([bit for bit in bits if bit], float)
+    ranks = rankdata(np.abs(moved))
+    seen = ranks[moved > 0].sum()
+    tried = [ranks[np.array(heads, bool)].sum() for heads in product((0, 1), repeat=len(moved))]
+    assert shifts.signed_rank(np.array(bits, float)) == np.mean(np.array(tried) >= seen)
+
+
+def test_the_signed_rank_test_is_scipys():
+    for seed in range(20):
+        drawn = np.random.default_rng(seed).normal(0.3, 1, 40)
+        exact = wilcoxon(drawn, alternative="greater", method="exact").pvalue
+        assert shifts.signed_rank(drawn) == pytest.approx(exact, rel=1e-12)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(0, 1800))
+def test_what_stands_in_for_many_signs_is_never_below_the_chance(weights, least):
+    weights = np.array(weights)
+    assert shifts._bounded(weights, least) >= shifts._exact(weights, least) * (1 - 1e-12)
+
+
+def test_many_signs_are_bounded_close_by(monkeypatch):
+    """Within the constant 3.18 of the chance itself, far out in the tail as well."""
+    drawn = np.random.default_rng(0).normal(0.4, 1, shifts.EXACT)
+    exact = shifts.signed_rank(drawn)
+    monkeypatch.setattr(shifts, "EXACT", 0)
+    assert exact < 1e-6
+    assert exact < shifts.signed_rank(drawn) < 10 * exact
+
+
+def ruled(*bits_and_counts):
+    """The row of a group of 1000 cases, so many of which moved by so many bits, among five."""
+    moved = [bits for bits, count in bits_and_counts for _ in range(count)]
+    cases = np.array(moved + [0.0] * (1000 - len(moved)))
+    return shifts.ruled([shifts.of_cases(cases)] + 4 * [shifts.of_cases(np.zeros(9))]).iloc[0]
+
+
+def test_few_that_grew_by_two_bits_are_not_lost_among_those_that_moved_by_one():
+    found = ruled((1.2, 12), (-1.2, 23), (2.0, 48))
+    assert (found["grown"], found["shrunk"], found["mark"]) == (60, 23, "+")
+    assert ruled((1.2, 60), (-1.2, 23))["mark"] == "~"
+
+
+def test_many_that_grew_by_a_bit_are_not_lost_among_few_that_moved_by_two():
+    assert ruled((1.1, 80), (2.0, 20), (-2.0, 30))["mark"] == "+"
+
+
+@given(st.lists(st.floats(0.01, 20), min_size=1, max_size=300))
+def test_shifts_of_either_sign_are_no_alarm(bits):
+    both = np.array([*bits, *(-bit for bit in bits)])
+    found = shifts.of_cases(both)
+    assert min(found.worse + found.better) >= 0.5
+    assert shifts.ruled([found])["mark"][0] == "~"
 
 
 def test_the_tests_hold_their_level():
     """Under noise that is symmetric, a p-value below x comes with a chance of at most x."""
     rng = np.random.default_rng(0)
-    drawn = [shifts.of_cases(rng.normal(0, 1, 50)).worse for _ in range(400)]
-    for which in (0, 1):
+    drawn = [shifts.of_cases(rng.standard_t(3, 50)).worse for _ in range(400)]
+    for which in range(3):
         assert np.mean([p[which] < 0.05 for p in drawn]) < 0.05 + 4 * np.sqrt(0.05 / 400)
 
 
