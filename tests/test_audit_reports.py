@@ -15,7 +15,12 @@ from crosscheck.audit import expected
 from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.paper.unprinted import UNPRINTED
-from crosscheck.reports import audit_html, audit_latex, audit_markdown, audit_summaries
+from crosscheck.reports import (
+    audit_html,
+    audit_latex,
+    audit_markdown,
+    audit_summaries,
+)
 from crosscheck.reports.formulas import Formulas
 
 
@@ -88,9 +93,10 @@ def test_markdown_begins_with_the_finding_and_its_tables_are_even(found):
 
 def test_latex_tables_are_even(found):
     text = audit_latex.text(found)
-    for table in re.findall(r"\\midrule\n(.*?)\n\\bottomrule", text, re.DOTALL):
-        counts = {len(re.findall(r"(?<!\\)&", line)) for line in table.splitlines()}
-        assert len(counts) == 1
+    equations, remedies = re.findall(r"\\endhead\n(.*?)\n\\bottomrule", text, re.DOTALL)
+    counts = [len(re.findall(r"(?<!\\)&", line)) for line in equations.splitlines()]
+    assert counts == [1, 3] * len(EQUATIONS)
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in remedies.splitlines()} == {4}
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
     assert audit_latex.escaped("a_1 & 5%") == r"a\_1 \& 5\%"
 

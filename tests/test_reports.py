@@ -411,7 +411,7 @@ def test_latex_is_balanced_and_its_rows_are_full(run):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(float("nan"), "--"), (np.inf, r"$\infty$"), (0.5, "$0.5$"), (1.7e9, r"$1.7 \times 10^{9}$"),
+    [(float("nan"), "--"), (np.inf, r"$\infty$"), (0.5, "$0.5$"), (1.7e9, r"$1.7{\cdot}10^{9}$"),
      (3, "3"), ("a_b", r"a\_b")],
 )  # fmt: skip
 def test_latex_cells(value, shown):

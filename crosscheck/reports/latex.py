@@ -1,6 +1,10 @@
 """The table of engines as LaTeX, ready to be \\input in an article that loads booktabs."""
 
 import math
+import re
+import unicodedata
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import summaries
@@ -8,57 +12,84 @@ from crosscheck.reports.headline import headline
 
 COLUMNS = {
     "engine": "Engine",
-    "dtype": "Precision",
-    "tensors": "Tensors",
-    "consistent": "Cons.",
-    "suspect": "Susp.",
-    "defect": "Defect",
-    "inconclusive": "Inconcl.",
+    "consistent": "C",
+    "suspect": "S",
+    "defect": "D",
+    "inconclusive": "I",
     "median_ulp": "Median",
     "p99_ulp": "99\\,\\%",
     "max_ulp": "Max.",
-    "bound_use": "Bound use",
+    "bound_use": "Use",
     "power": "Power",
 }
-"""Columns of the table, and what stands above them, as LaTeX."""
+"""Columns of the table, and what stands above them, as LaTeX: narrow enough for an article."""
+
+LEGEND = (
+    "Tensors by verdict: CONSISTENT (C), SUSPECT (S), DEFECT (D), INCONCLUSIVE (I). "
+    "Errors of their worst entries in units in the last place; the share of the bound that was "
+    "used; power is the relative mistake that could not have hidden in half of the entries."
+)
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{mark: "\\" + mark for mark in "&%$#_{}"},
+    **{mark: f"{{{mark}}}" for mark in "[*`'-\""},
     "–": "--",
     "×": r"$\times$",
+    "σ": r"$\sigma$",
+    "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+"""What LaTeX reads as something else: [ and * after the end of a row, two of `, ' and - as one."""
+
+OGONEK = "\N{COMBINING OGONEK}"
+"""The accent that LaTeX's own font lacks."""
+
+LETTERS = "ßæœøłÆŒØŁ"
+"""Letters that LaTeX's own font has, beside ASCII's."""
 
 
 def report(run: FinishedRun) -> str:
-    """A table environment with caption and label; errors in units in the last place."""
+    """A table environment with caption and label, of the width of an article's text."""
     engines = summaries.by_engine(run.errors, run.cases)
     lines = [
         r"% Needs \usepackage{booktabs}.",
         r"\begin{table}",
-        r"  \centering",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
         f"  \\caption{{{escape(headline(run.errors, run.cases, run.record['exit_status']))}.",
-        "    Errors in units in the last place; the bound is used up to its share;",
-        "    power is the relative mistake that could not have hidden in half of the entries.}",
-        r"  \label{tab:crosscheck}",
-        r"  \begin{tabular}{ll" + "r" * (len(COLUMNS) - 2) + "}",
+        f"    {LEGEND}}}",
+        r"  \label{tab:crosscheck}\medskip",
+        r"  \begin{tabular}{p{26mm}" + "r" * (len(COLUMNS) - 1) + "}",
         r"    \toprule",
         "    " + " & ".join(COLUMNS.values()) + r" \\",
-        r"    \midrule",
     ]
-    for row in engines.to_dict("records"):
-        lines.append("    " + " & ".join(cell(row[name]) for name in COLUMNS) + r" \\")
+    for dtype, of_dtype in engines.groupby("dtype", sort=False):
+        lines += [r"    \midrule", f"    {escape(str(dtype))}" + " &" * (len(COLUMNS) - 1) + r" \\"]
+        lines += [_line(row) for row in of_dtype.to_dict("records")]
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
+def _line(row: Mapping[Hashable, Any]) -> str:
+    """A row of the table; a long name, as of a file and a function, is broken."""
+    name = re.sub(r"([./:]|\\_)", r"\1\\allowbreak{}", escape(row["engine"]))
+    numbers = [cell(row[column]) for column in COLUMNS if column != "engine"]
+    return "    " + " & ".join([r"\raggedright\quad " + name, *numbers]) + r" \\"
+
+
 def escape(text: str) -> str:
-    """Text in which nothing is a command to LaTeX."""
-    return "".join(ESCAPES.get(mark, mark) for mark in " ".join(text.split()))
+    """Text in which nothing is a command to LaTeX, nor a character that it does not know."""
+    return "".join(ESCAPES.get(mark) or _known(mark) for mark in " ".join(text.split()))
+
+
+def _known(mark: str) -> str:
+    """The mark itself, where LaTeX sets it without a package; else its number in words."""
+    apart = unicodedata.normalize("NFD", mark)
+    plain = apart[0].isascii() and apart.isprintable() and mark < "ƀ" and apart[1:] != OGONEK
+    return mark if plain or mark in LETTERS else rf"\allowbreak{{}}U+{ord(mark):04X}"
 
 
 def cell(value: object) -> str:
@@ -72,4 +103,4 @@ def cell(value: object) -> str:
     if value == 0 or 1e-2 <= abs(value) < 1e4:
         return f"${value:.3g}$" if abs(value) < 1000 else f"${value:.0f}$"
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"${mantissa} \\times 10^{{{int(exponent)}}}$"
+    return f"${mantissa}{{\\cdot}}10^{{{int(exponent)}}}$"
