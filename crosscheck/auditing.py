@@ -12,6 +12,7 @@ from rich.console import Console
 from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.reports import (
     audit_csv,
+    audit_github,
     audit_html,
     audit_latex,
     audit_markdown,
@@ -35,7 +36,11 @@ FORMATS: Mapping[str, Callable[[dict[str, Any]], str]] = {
 }
 """What a file of the audit may be, by its ending."""
 
-OUTPUT_FORMATS = ("full", "concise", "json")
+PRINTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "json": as_json,
+    "github": audit_github.text,
+}
+"""What the terminal shows as it is."""
 
 
 def run(
@@ -65,8 +70,8 @@ def run(
 
 
 def _show(found: dict[str, Any], output_format: str, console: Console) -> None:
-    if output_format == "json":
-        console.out(as_json(found), end="", highlight=False)
+    if output_format in PRINTED:
+        console.out(PRINTED[output_format](found), end="", highlight=False)
     elif output_format == "concise":
         audit_terminal.conclude(console, found)
     else:

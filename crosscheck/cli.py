@@ -314,7 +314,7 @@ def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
 )
 @click.option(
     "--output-format",
-    type=click.Choice(["full", "concise", "json"]),
+    type=click.Choice(["full", "concise", "json", "github"]),
     default="full",
     show_default=True,
     help="What the terminal shows.",

@@ -46,6 +46,25 @@ def test_json_on_the_terminal_is_nothing_else(command, tmp_path):
     assert json.loads(shown) == json.loads((tmp_path / "audit.json").read_text())
 
 
+def test_annotations_are_notices_where_the_outcome_is_known(command, tmp_path):
+    status, shown, _ = command("--out", str(tmp_path), "--output-format", "github")
+    first, *failures = shown.splitlines()
+    assert status == 0
+    assert first.startswith("::notice title=crosscheck audit::Under neither reading")
+    assert len(failures) == 7
+    assert failures[0].startswith("::notice title=N2 under identity at l = N fails::")
+
+
+def test_annotations_are_errors_for_what_is_new(command, tmp_path, monkeypatch):
+    known = {**expected.known(), ("S3", "sigmoid", "N"): "HOLDS"}
+    monkeypatch.setattr(expected, "known", lambda: known)
+    status, shown, _ = command("--out", str(tmp_path), "--output-format", "github")
+    errors = [line for line in shown.splitlines() if line.startswith("::error")]
+    assert status == 1
+    assert len(errors) == 2
+    assert errors[1].endswith("::S3 under sigmoid at l = N: found FAILS, known is HOLDS")
+
+
 def test_the_command_that_makes_the_files_is_on_them_without_a_machine_path(command, tmp_path):
     command("--out", str(tmp_path / "reports"), "--name", "paper", "--format", "md", "--seed", "3")
     text = (tmp_path / "reports" / "paper.md").read_text()

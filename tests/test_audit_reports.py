@@ -16,6 +16,7 @@ from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.paper.unprinted import UNPRINTED
 from crosscheck.reports import (
+    audit_github,
     audit_html,
     audit_latex,
     audit_markdown,
@@ -89,6 +90,17 @@ def test_markdown_begins_with_the_finding_and_its_tables_are_even(found):
             assert len(bars) == 1
     for equation in EQUATIONS:
         assert f"\n| {equation} |" in text
+
+
+def test_annotations_are_ten_at_most_and_each_is_one(other):
+    other["differences"] *= 20
+    other["absent"] = {"a\n::error::b": "100 %"}
+    for found in (other, {**other, "differences": []}):
+        lines = audit_github.text(found).splitlines()
+        pattern = r"::(error|warning|notice) title=([^:,\r\n]*)::[^\r\n]*"
+        assert all(re.fullmatch(pattern, line) for line in lines)
+        assert len(lines) == 10
+    assert "::notice title=Not asked::a%0A::error::b was not asked: 100 %25" in lines
 
 
 def test_latex_tables_are_even(found):

@@ -17,7 +17,7 @@ def report(run: FinishedRun) -> str:
     if against:
         sentence += f"\n{against['sentence']}"
     failed = bool(status or (against and against["exit_status"]))
-    lines = [_annotation("error" if failed else "notice", "crosscheck", sentence)]
+    lines = [annotation("error" if failed else "notice", "crosscheck", sentence)]
     lines += _changes(run) + _failures(run) + _results(run)
     return "\n".join(lines[:MOST]) + "\n"
 
@@ -28,7 +28,7 @@ def _changes(run: FinishedRun) -> list[str]:
     for change in (run.comparison or {}).get("changes", []):
         if change["mark"] in ("!", "+"):
             text = f"{change['case']} {change['tensor']}: {change['before']}, now {change['now']}"
-            found.append(_annotation("error", f"{change['engine']} got worse", text))
+            found.append(annotation("error", f"{change['engine']} got worse", text))
     return found[: MOST // 2]
 
 
@@ -37,7 +37,7 @@ def _failures(run: FinishedRun) -> list[str]:
     found = []
     for sentence in summaries.not_covered(run.cases):
         level = "notice" if ": unsupported on " in sentence else "error"
-        found.append(_annotation(level, "Not covered", sentence))
+        found.append(annotation(level, "Not covered", sentence))
     return sorted(found)[: MOST // 2]
 
 
@@ -54,11 +54,12 @@ def _results(run: FinishedRun) -> list[str]:
             f"{short(row['bound'])}\n{row['reproduce']}"
         )
         level = "error" if row["verdict"] == "DEFECT" else "warning"
-        found.append(_annotation(level, title, text))
+        found.append(annotation(level, title, text))
     return found
 
 
-def _annotation(level: str, title: str, text: str) -> str:
+def annotation(level: str, title: str, text: str) -> str:
+    """One workflow command: `level` is error, warning or notice."""
     return f"::{level} title={escape_property(title)}::{escape(text)}"
 
 
