@@ -269,9 +269,10 @@ def test_many_signs_are_bounded_close_by(monkeypatch):
 
 def ruled(*bits_and_counts):
     """The row of a group of 1000 cases, so many of which moved by so many bits, among five."""
-    moved = [bits for bits, count in bits_and_counts for _ in range(count)]
-    cases = np.array(moved + [0.0] * (1000 - len(moved)))
-    return shifts.ruled([shifts.of_cases(cases)] + 4 * [shifts.of_cases(np.zeros(9))]).iloc[0]
+    far = [bits for bits, count in bits_and_counts for _ in range(count)]
+    near = [0.9 * (-1) ** case for case in range(1000 - len(far))]
+    group = shifts.of_cases(np.array(far + near))
+    return shifts.ruled([group] + 4 * [shifts.of_cases(np.zeros(9))]).iloc[0]
 
 
 def test_few_that_grew_by_two_bits_are_not_lost_among_those_that_moved_by_one():

@@ -3,10 +3,12 @@
 The same case is looked at twice, so what is tested is its own shift of log₂ error. Another
 kernel, thread count or order of summation exchanges one set of rounding errors for another:
 shifts of either sign are then equally likely, and the tests below assume no more. Given the sizes
-of the shifts each sign is a coin, so the p-values are exact, or bounds from above.
+of the shifts each sign is a coin, so the p-values are exact, or bounds from above. (A kernel with
+wider registers does sum a little better: among enough cases that is significant, and it is the
+size that says it does not matter.)
 
 A mistake that touches all cases moves the median, and Wilcoxon's signed-rank test sees it. One
-that touches few is lost there, and is sought among the cases that moved by a bit or more: the
+that touches few is lost there, and is sought among the cases that moved by a bit or more. The
 sign test counts them, and sees many that moved by little more than a bit; the signed-rank test
 of these cases alone weighs them by size, and sees few that moved by more. That scores should
 rise with size where few respond is in Conover and Salsburg, Biometrics 44 (1988), 189-196.
@@ -105,7 +107,7 @@ def _bounded(weights: Array, least: int) -> float:
     """An upper bound of `_exact`, as cheap for millions.
 
     P(Σ ±w ≥ x ‖w‖) ≤ P(Z ≥ x) / 4 P(Z ≥ √2) for a normal Z: Bentkus and Dzindzalieta, Bernoulli
-    21 (2015), 1205-1231, where the constant is shown to be the least.
+    21 (2015), 1231-1237, where the constant is shown to be the least.
     """
     from scipy.stats import norm
 
