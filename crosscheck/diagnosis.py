@@ -6,23 +6,19 @@ within that bound. Nothing is named that does not explain most of the failing ca
 that pass must be explained as well: there the mistake must not show.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.interface import Engine
 from crosscheck.faults import scale
-from crosscheck.faults.bounded import narrowed
 from crosscheck.faults.catalogue import CATALOGUE
-from crosscheck.faults.interface import Fault, Parameters, Setting, Tensors
+from crosscheck.faults.interface import Fault
+from crosscheck.observation import Hypothesis, Observation, Predictions, observe, screened
 from crosscheck.values import Array, Case
-
-SCREENED = 8
-"""Failing cases, small and of many kinds, on which every entry of the catalogue is tried."""
 
 LEAST_SHARE = 0.5
 """A mistake is named only if it explains at least this share of the failing cases."""
@@ -62,151 +58,31 @@ class Diagnosis:
         return text
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """An entry of the catalogue with its parameters, and perhaps a factor on top."""
-
-    fault: Fault
-    parameters: Parameters
-    factor: scale.Exponents | None = None
-
-    @property
-    def key(self) -> str:
-        return f"{self.fault.label(self.parameters)} {self.factor}"
-
-    @property
-    def sentence(self) -> str:
-        said = self.fault.describe(self.parameters)
-        if self.factor is None:
-            return said
-        return f"factor {scale.name(self.factor)}{_because(self.factor)}, and {said}"
-
-
-def _because(factor: scale.Exponents) -> str:
-    why = scale.reason(factor)
-    return f" ({why})" if why else ""
-
-
-@dataclass(eq=False)
-class Observation:
-    """What an engine returned for a case, and what each mistake would have returned."""
-
-    case: Case
-    got: Sequence[Array]
-    failing: bool
-    arithmetic: Arithmetic
-    _predicted: dict[str, Tensors] = field(default_factory=dict)
-
-    @cached_property
-    def exact(self) -> Setting:
-        return Setting.exact(self.case, self.arithmetic)
-
-    def predicted(self, fault: Fault, parameters: Parameters) -> Tensors | None:
-        """The wrong gradient, or None where the mistake cannot be made or needs other numbers."""
-        if not fault.possible(self.case):
-            return None
-        if self.case.architecture.output not in fault.needs.output:
-            return self.exact.right
-        if fault.fit and not fault.shared:
-            fitted = fault.fit(self.exact, self.got)
-            if fitted is None:
-                return None if self.failing else self.exact.right
-            parameters = {**parameters, **fitted}
-        with np.errstate(all="ignore"):
-            return fault.compute(self.exact, parameters)
-
-    def explained_by(self, hypothesis: Hypothesis) -> bool:
-        """Whether everything the engine returned lies within the mistake's bound."""
-        fault, factor = hypothesis.fault, hypothesis.factor
-        times = 1.0 if factor is None else scale.value(factor, self.case)
-        got = self.got if times == 1 else [t / times for t in self.got]
-        seen = self if times == 1 else self._scaled(got)
-        predicted = seen.predicted(fault, hypothesis.parameters)
-        if predicted is None or not _representable(self.got, fault):
-            return False
-        return all(_within(t, values, times) for t, values in zip(predicted, got, strict=True))
-
-    def _scaled(self, got: Sequence[Array]) -> "Observation":
-        other = Observation(self.case, got, self.failing, self.arithmetic)
-        other.__dict__["exact"] = self.exact
-        return other
-
-
-def _within(tensor: Any, values: Array, times: float) -> bool:
-    """Entry by entry: distance at most E, the value's own doubt, and the factor's roundings."""
-    allowed = tensor.error + tensor.doubt
-    if times != 1:
-        allowed = allowed + 8 * tensor.rules.u * (np.abs(tensor.middle) + allowed)
-    with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(values - tensor.middle) <= allowed))
-
-
-def _representable(got: Sequence[Array], fault: Fault) -> bool:
-    """Whether all results are exact in the format that the fault leaves them in."""
-    if not fault.representable:
-        return True
-    return all(np.array_equal(narrowed(t, fault.representable), t) for t in got)
-
-
-def observe(engine: Engine, cases: Sequence[Case], failing: set[str]) -> list[Observation]:
-    """The engine's gradients once more, for the cases that can be told apart.
-
-    Cases whose gradient is not finite say nothing of a mistake, and are left out.
-    """
-    seen = []
-    for case in cases:
-        arithmetic = Arithmetic(case.dtype, flushes=True)
-        got = [np.asarray(t).astype(np.float64) for t in engine.gradients(case).tensors()]
-        observation = Observation(case, got, case.id in failing, arithmetic)
-        if all(np.isfinite(t).all() for t in got) and _finite(observation):
-            seen.append(observation)
-    return seen
-
-
-def _finite(observation: Observation) -> bool:
-    return all(np.isfinite(t.error).all() for t in observation.exact.right)
-
-
-def screened(observations: Sequence[Observation]) -> list[Observation]:
-    """The failing cases to try first: the smallest, and the smallest of each kind."""
-    failing = sorted(
-        (o for o in observations if o.failing),
-        key=lambda o: (o.case.scale, bool(o.case.special), o.case.architecture.parameters),
-    )
-    kinds = [
-        lambda o: o.case.architecture.layers >= 4 and o.case.samples > 1,
-        lambda o: o.case.architecture.layers >= 3 and o.case.architecture.widths[-1] > 1,
-        lambda o: o.case.samples > 2 and o.case.architecture.widths[-1] > 2,
-        lambda o: min(o.case.architecture.widths) > 1,
-        lambda o: o.case.architecture.output == "identity",
-        lambda o: o.case.architecture.output != "identity",
-    ]
-    chosen = [next((o for o in failing if kind(o)), None) for kind in kinds]
-    unique = {id(o): o for o in [*chosen, *failing] if o is not None}
-    return list(unique.values())[:SCREENED]
-
-
 def hypotheses(screen: Sequence[Observation]) -> Iterator[Hypothesis]:
     """Every entry in every variant; parameters that all cases share are read from a case."""
     for fault in CATALOGUE.values():
-        if fault.shared:
-            yield from _fitted(fault, screen)
-        elif fault.fit:
-            yield Hypothesis(fault, {})
-        elif fault.repeatable:
-            yield from (Hypothesis(fault, parameters) for parameters in fault.variants)
+        yield from _fitted(fault, screen) if fault.shared else _unfitted(fault)
 
 
-def _fitted(fault: Fault, screen: Sequence[Observation]) -> Iterator[Hypothesis]:
+def _unfitted(fault: Fault) -> list[Hypothesis]:
+    """An entry in its variants, or without the parameters that are read from each case."""
+    if fault.fit:
+        return [Hypothesis(fault, {})]
+    return [Hypothesis(fault, p) for p in fault.variants if fault.repeatable]
+
+
+def _fitted(
+    fault: Fault, screen: Sequence[Observation], factor: scale.Exponents | None = None
+) -> Iterator[Hypothesis]:
     """The shared parameters as the screened cases have them, at most a few readings."""
     assert fault.fit is not None
-    for observation in screen[:3]:
+    for observation in (o.divided(factor) for o in screen[:3]):
         if not fault.possible(observation.case):
             continue
         with np.errstate(all="ignore"):
             parameters = fault.fit(observation.exact, observation.got)
         if parameters is not None:
-            yield Hypothesis(fault, parameters)
+            yield Hypothesis(fault, parameters, factor)
 
 
 def _share(hypothesis: Hypothesis, observations: Sequence[Observation]) -> float:
@@ -228,43 +104,54 @@ def _survivors(candidates: Iterator[Hypothesis], screen: Sequence[Observation]) 
     return kept
 
 
-def _with_factor(
-    candidates: Iterator[Hypothesis], screen: Sequence[Observation]
-) -> Iterator[Hypothesis]:
-    """Each entry together with the factors that its first screened case leaves possible."""
-    for candidate in candidates:
-        if candidate.fault.family == "scale" or candidate.fault.shared:
+def with_factor(screen: Sequence[Observation]) -> Iterator[Hypothesis]:
+    """Each entry together with the factors that enough of the screened cases leave possible."""
+    for fault in CATALOGUE.values():
+        if fault.family == "scale":
             continue
-        factors = [f for o in screen for f in _factors(candidate, o)]
-        counts = {f: factors.count(f) for f in dict.fromkeys(factors)}
-        for factor, count in counts.items():
-            if count >= len(screen) * LEAST_SHARE:
-                yield Hypothesis(candidate.fault, candidate.parameters, factor)
+        for base in _unfitted(fault):
+            for factor in _common_factors(base, screen):
+                if fault.shared:
+                    yield from _fitted(fault, screen, factor)
+                else:
+                    yield Hypothesis(fault, base.parameters, factor)
 
 
-def _factors(candidate: Hypothesis, observation: Observation) -> list[scale.Exponents]:
-    """The named factors that fit the entry which is known best."""
+def _common_factors(
+    candidate: Hypothesis, screen: Sequence[Observation]
+) -> Iterator[scale.Exponents]:
+    """The factors that a share of LEAST_SHARE is left of, of the cases that tell anything."""
+    counts: Counter[scale.Exponents] = Counter()
+    told = 0
+    for left, observation in zip(range(len(screen), 0, -1), screen, strict=True):
+        if max(counts.values(), default=0) + left < (told + left) * LEAST_SHARE:
+            return
+        factors = _factors(candidate, observation)
+        told += factors is not None
+        counts.update(factors or ())
+    yield from (f for f, count in counts.items() if count >= told * LEAST_SHARE)
+
+
+def _factors(candidate: Hypothesis, observation: Observation) -> list[scale.Exponents] | None:
+    """The named factors that fit the entry which is known best; None where none is known.
+
+    Where the mistake is still to be read from the case, those that fit half of the tensors.
+    """
     fault = candidate.fault
-    fits = fault.fit is not None
-    predicted = (
-        observation.exact.right if fits else observation.predicted(fault, candidate.parameters)
-    )
+    right = observation.exact.right
+    predicted = right if fault.fit else observation.predicted(fault, candidate.parameters)
     if predicted is None:
         return []
-    ratios = [
-        r for r in (_ratio(*pair) for pair in zip(predicted, observation.got, strict=True)) if r
-    ]
+    pairs = zip(predicted, observation.got, strict=True)
+    ratios = [ratio for ratio in (_ratio(*pair) for pair in pairs) if ratio]
     if not ratios:
-        return []
-    if fits:
-        middle, spread = sorted(ratios)[len(ratios) // 2]
-    else:
-        middle, spread = min(ratios, key=lambda r: r[1])
-    return [
-        f
-        for f in scale.SCALES
-        if abs(scale.value(f, observation.case) - middle) <= spread * abs(middle)
-    ]
+        return None
+    if not fault.fit:
+        ratios = [min(ratios, key=lambda r: r[1])]
+    middles, spreads = np.array(ratios).T[:, :, None]
+    fitting = np.abs(observation.predictions.factors - middles) <= spreads * np.abs(middles)
+    agreed = 2 * fitting.sum(0) >= len(ratios)
+    return [f for f, agrees in zip(scale.SCALES, agreed, strict=True) if agrees]
 
 
 def _ratio(tensor: Any, values: Array) -> tuple[float, float] | None:
@@ -282,6 +169,8 @@ def _ratio(tensor: Any, values: Array) -> tuple[float, float] | None:
 class Looseness:
     """How much wider than the right gradient's a mistake's bounds are, and how well it is seen.
 
+    Of a mistake with a factor, this is of the mistake, once the factor is divided out.
+
     `bits` is the median of log₂ of the ratio. Over the entries whose bound is wider by more than
     LOOSER_BITS, `seen` is the median distance from the right gradient in units of its bound, and
     `used` that in units of the mistake's: coarser arithmetic must show, and in most entries.
@@ -294,7 +183,7 @@ class Looseness:
     @classmethod
     def of(cls, hypothesis: Hypothesis, screen: Sequence[Observation]) -> "Looseness":
         parts: list[Array] = [np.zeros((3, 0))]
-        for observation in screen:
+        for observation in (o.divided(hypothesis.factor) for o in screen):
             predicted = observation.predicted(hypothesis.fault, hypothesis.parameters)
             right = observation.exact.right
             for tensor, true, got in zip(predicted or (), right, observation.got, strict=False):
@@ -358,7 +247,14 @@ def diagnose(engine: Engine, cases: Sequence[Case], failing: set[str]) -> Diagno
     `failing` holds the ids of cases that were judged DEFECT. Single mistakes come before a
     mistake with a factor on top. None where nothing in the catalogue explains them.
     """
-    observations = observe(engine, cases, failing)
+    return among(engine, [Predictions(case) for case in cases], failing)
+
+
+def among(
+    engine: Engine, predictions: Sequence[Predictions], failing: set[str]
+) -> Diagnosis | None:
+    """The same, with predictions that were perhaps made before, for another engine."""
+    observations = observe(engine, predictions, failing)
     screen = screened(observations)
     if not screen:
         return None
@@ -367,7 +263,7 @@ def diagnose(engine: Engine, cases: Sequence[Case], failing: set[str]) -> Diagno
         return Diagnosis("stochastic", {}, stochastic.describe({}), 1.0, len(observations))
     share, best = _best(_survivors(hypotheses(screen), screen), observations, screen)
     if share < 1:
-        pairs = _survivors(_with_factor(hypotheses(screen), screen), screen)
+        pairs = _survivors(with_factor(screen), screen)
         pair_share, best_pair = _best(pairs, observations, screen)
         if pair_share > share:
             share, best = pair_share, best_pair

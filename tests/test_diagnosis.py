@@ -1,16 +1,15 @@
 """The diagnosis: it names the mistake that was made, and no mistake where none is known."""
 
-import numpy as np
 import pytest
 
 from crosscheck import sampling
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.diagnosis import diagnose
+from crosscheck.diagnosis import Looseness, diagnose
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
-from crosscheck.faults import scale
-from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine, variants
-from crosscheck.values import Gradients
+from crosscheck.faults import distortions, scale
+from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine, ScaledEngine, variants
+from crosscheck.observation import Hypothesis, Observation, Predictions
 from crosscheck.verdict import Evidence, judge
 
 CASES = 24
@@ -73,7 +72,14 @@ def assert_named(fault, parameters, dtype):
     assert fault.id == found.fault or fault.describe(parameters) in alike
     if fault.id == found.fault:
         assert found.parameters.get("place") == parameters.get("place")
-    assert found.share == 1.0
+    assert found.total - found.explained <= len(silent_on(fault, cases))
+
+
+def silent_on(fault, cases):
+    """One wrong entry of fewer than four is not named: the others are too few to vouch for it."""
+    if fault.id != "entry-scaled":
+        return []
+    return [case for case in cases if case.architecture.parameters < 4]
 
 
 @pytest.mark.parametrize("identity", SOME)
@@ -91,8 +97,6 @@ BELOW_FLOAT32 = (1e-6, 1e-8, 1e-10, 1e-12)
 )
 def test_every_mistake_is_named(fault, parameters):
     dtype = "float64" if parameters.get("epsilon") in BELOW_FLOAT32 else fault.dtypes[-1]
-    if parameters.get("epsilon") in (1e-10, 1e-12):
-        pytest.skip("within the bound of the diagnosis, which float64 evaluates")
     assert_named(fault, parameters, dtype)
 
 
@@ -101,65 +105,44 @@ def test_right_code_has_no_diagnosis():
     assert diagnose(engine, cases, failing(engine, cases)) is None
 
 
-class Distorted:
-    """A smooth distortion of the right gradient, another at every entry and in every case."""
-
-    name = "distorted"
-
-    def __init__(self, size):
-        self.size = size
-        self.right = names.load("paper-contracted")
-
-    def supports(self, architecture, dtype):
-        return True
-
-    def arithmetic(self, dtype):
-        return Arithmetic(dtype)
-
-    def gradients(self, case):
-        g = self.right.gradients(case)
-        rng = np.random.default_rng(case.index)
-        tensors = [
-            t * (1 + self.size * np.sin(rng.uniform(1, 9) + np.arange(t.size))).reshape(t.shape)
-            for t in g.tensors()
-        ]
-        typed = [t.astype(case.inputs.dtype) for t in tensors]
-        return Gradients(None, typed[0::2], typed[1::2])
-
-
-@pytest.mark.parametrize("size", [1e-2, 0.3])
-def test_nothing_is_named_where_nothing_known_explains_it(size):
-    assert named(Distorted(size), drawn(None, "float32")) is None
-
-
-class Doubled:
-    """Another engine's gradient times a factor: a second mistake."""
-
-    name = "doubled"
-
-    def __init__(self, engine, exponents):
-        self.engine, self.exponents = engine, exponents
-
-    def arithmetic(self, dtype):
-        return Arithmetic(dtype)
-
-    def gradients(self, case):
-        factor = scale.value(self.exponents, case)
-        g = self.engine.gradients(case)
-        return Gradients(
-            None, *([x * x.dtype.type(factor) for x in part] for part in (g.weights, g.biases))
-        )
+@pytest.mark.parametrize("sort", distortions.SORTS)
+def test_nothing_is_named_where_nothing_known_explains_it(sort):
+    """`crosscheck power` does this for hundreds."""
+    engine = distortions.DistortedEngine(names.load("paper-contracted"), sort, 0.1)
+    assert named(engine, drawn(None, "float32")) is None
 
 
 @pytest.mark.parametrize(
-    "identity", ["slope-missing", "bias-mean", "entry-zero", "weights-updated"]
+    "identity", ["slope-missing", "bias-mean", "entry-zero", "weights-updated", "weight-decay"]
 )
 def test_a_factor_on_top_of_another_mistake_is_named_too(identity):
     fault = CATALOGUE[identity]
-    engine = Doubled(FaultyEngine(fault), (1, 0, 1, 0))
+    engine = ScaledEngine(FaultyEngine(fault), (1, 0, 1, 0))
     found = named(engine, drawn(fault, "float32"))
     assert found is not None
     assert (found.fault, found.parameters["scale"]) == (identity, "D")
+
+
+def test_a_factor_is_found_though_most_cases_say_nothing_of_it():
+    """The samples after the last full batch are all that most of these networks have."""
+    fault = CATALOGUE["remainder-missing"]
+    engine = ScaledEngine(FaultyEngine(fault), (1, 1, 0, 0))
+    cases = drawn(fault, "float32")
+    assert sum(case.samples < 8 for case in cases) > CASES / 2
+    found = named(engine, cases)
+    assert (found.fault, found.parameters) == (fault.id, {"scale": "2"})
+
+
+def test_coarser_arithmetic_is_not_seen_in_what_is_a_factor():
+    """The factor alone takes each entry far from the right one; it is divided out first."""
+    case = next(c for c in drawn(None, "float64") if not c.special)
+    engine = ScaledEngine(FaultyEngine(CATALOGUE["entry-scaled"], {"epsilon": 1e-14}), (1, 1, 0, 0))
+    got = [t.astype(float) for t in engine.gradients(case).tensors()]
+    coarse = CATALOGUE["float32-product"]
+    screen = [Observation(Predictions(case), got, True)]
+    assert not Looseness.of(Hypothesis(coarse, coarse.variants[0], (1, 1, 0, 0)), screen).allows(
+        coarse
+    )
 
 
 @pytest.mark.parametrize(

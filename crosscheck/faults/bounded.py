@@ -9,6 +9,7 @@ The values are float64, or double-doubles (xprec) where the question is what is 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ from crosscheck.values import Array
 
 VALUE_ROUNDOFF = {"float64": 2.0**-53, "ddouble": 2.0**-100}
 """Unit roundoff of the number types that values come in; xprec's is some units above 2^-104."""
+
+
+@lru_cache
+def _name(dtype: Any) -> str:
+    """The dtype's name, which NumPy is slow to spell."""
+    return str(dtype)
 
 
 class Bounded:
@@ -56,7 +63,7 @@ class Bounded:
     @property
     def doubt(self) -> Array:
         """What the value itself may be off by: E is linear in u."""
-        return self.error * (VALUE_ROUNDOFF[str(self.value.dtype)] / self.rules.u)
+        return self.error * (VALUE_ROUNDOFF[_name(self.value.dtype)] / self.rules.u)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -51,6 +51,21 @@ class FaultyEngine:
             return gradients(self.fault.compute(setting, parameters), case)
 
 
+class ScaledEngine:
+    """Another engine's gradient times a factor of scale: a second mistake on top of its own."""
+
+    def __init__(self, engine: FaultyEngine, factor: scale.Exponents) -> None:
+        self.engine, self.factor = engine, factor
+        self.name = f"{engine.name}, times {scale.name(factor)}"
+        self.supports, self.arithmetic = engine.supports, engine.arithmetic
+
+    def gradients(self, case: Case) -> Gradients:
+        """The wrong gradient times the factor, in the case's dtype."""
+        factor = scale.value(self.factor, case)
+        with np.errstate(all="ignore"):
+            return gradients(scale.times(self.engine.gradients(case).tensors(), factor), case)
+
+
 def gradients(tensors: Tensors, case: Case) -> Gradients:
     """Tensors of floats as an engine hands them out."""
     typed = [np.asarray(t, case.inputs.dtype) for t in tensors]
