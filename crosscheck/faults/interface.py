@@ -133,7 +133,8 @@ class Fault:
     those parameters from an engine's gradient, and `shared` names the ones that must then be
     the same in every case. `representable` names a format that all results must be exact in.
     `seen` are places where people made the mistake. `simplicity` orders entries that explain
-    the same errors: the smaller is named.
+    the same errors: the smaller is named. `natural` are the variants of the size that people make
+    the mistake in, where its size is free; None where it is not, and all variants count.
     """
 
     id: str
@@ -150,6 +151,11 @@ class Fault:
     representable: str = ""
     repeatable: bool = True
     simplicity: int = 1
+    natural: tuple[Parameters, ...] | None = None
+
+    def is_natural(self, parameters: Parameters) -> bool:
+        """Whether people make the mistake in this size, or its size is not free."""
+        return self.natural is None or parameters in self.natural
 
     def label(self, parameters: Parameters) -> str:
         """The id, with the variant where there are several: "slope-missing at the output"."""

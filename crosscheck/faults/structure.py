@@ -62,6 +62,14 @@ def _updated(rate: float) -> Any:
     return pull_back
 
 
+STEPS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.01, 0.001)
+"""Steps with which weights are updated too early."""
+
+STEPS_SEEN = (1.0, 0.1)
+"""The steps in the places where it was seen: data-science-from-scratch subtracts δ a itself, and
+basic_neural_network's learningRate is 0.1. The others show how small a step is still seen."""
+
+
 def _updated_weights(setting: Setting, parameters: Parameters) -> Tensors:
     return composed(setting, replaced(setting, "G4", _updated(parameters["rate"])))
 
@@ -239,7 +247,8 @@ FAULTS: tuple[Fault, ...] = (
         "structure",
         "δ is pulled back through weights that were already updated, with step {rate}",
         _updated_weights,
-        variants=tuple({"rate": rate} for rate in (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.01, 0.001)),
+        variants=tuple({"rate": rate} for rate in STEPS),
+        natural=tuple({"rate": rate} for rate in STEPS_SEEN),
         needs=Needs(layers=3),
         seen=(
             GITHUB + "joelgrus/data-science-from-scratch/issues/31",

@@ -55,6 +55,11 @@ def _frozen(which: int) -> Any:
     return compute
 
 
+DECAY_RATES = (0.01, 0.0001)
+"""What libraries take by default: Keras' regularizers.L2 and AdamW in PyTorch the first, alpha of
+scikit-learn's MLPClassifier the second."""
+
+
 def _decay(setting: Setting, parameters: Parameters) -> Tensors:
     """+ λ w on every weight."""
     tensors = list(setting.right)
@@ -133,6 +138,10 @@ def _fit_entry(setting: Setting, got: Sequence[Array]) -> Parameters | None:
 def _zero_entry(setting: Setting, parameters: Parameters) -> Tensors:
     which = parameters["which"]
     return _changed(setting.right, which, _masked(setting.right[which], parameters["index"], 0.0))
+
+
+PERTURBATIONS = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
+"""Sizes ε of one wrong entry. None is natural: they show how small a mistake is still seen."""
 
 
 def _scaled_entry(setting: Setting, parameters: Parameters) -> Tensors:
@@ -271,7 +280,7 @@ FAULTS: tuple[Fault, ...] = (
         "tensors",
         "{rate} times the weights is added: a regularisation that the cost does not have",
         _decay,
-        variants=({"rate": 0.01}, {"rate": 0.0001}),
+        variants=tuple({"rate": rate} for rate in DECAY_RATES),
         fit=_fit_decay,
         shared=("rate",),
         simplicity=2,
@@ -290,7 +299,8 @@ FAULTS: tuple[Fault, ...] = (
         "tensors",
         "one entry is wrong, and only one",
         _scaled_entry,
-        variants=tuple({"epsilon": 10.0**-k} for k in (2, 4, 6, 8, 10, 12)),
+        variants=tuple({"epsilon": epsilon} for epsilon in PERTURBATIONS),
+        natural=(),
         draw=_pick,
         fit=_fit_entry,
         simplicity=4,
