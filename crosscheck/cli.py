@@ -388,6 +388,13 @@ def reproduce(
 @click.option(
     "--rivals", type=click.IntRange(min=0), default=20, show_default=True, help="Networks; 0: none."
 )
+@click.option(
+    "--diagnoses",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Runs in which each mistake is to be named; 0: none.",
+)
 @click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
@@ -398,6 +405,7 @@ def power(
     widths: tuple[int, int],
     correct: int,
     rivals: int,
+    diagnoses: int,
     out: str,
     report: str | None,
     jobs: int,
@@ -407,7 +415,7 @@ def power(
 
     from crosscheck import power as stage
 
-    examination = stage.Examination(cases, seed, dtypes, widths, correct, rivals)
+    examination = stage.Examination(cases, seed, dtypes, widths, correct, rivals, diagnoses)
     page = Path(report) if report else None
     return stage.run(examination, Path(out), page, click.echo, jobs)
 
