@@ -40,6 +40,7 @@ FLAGS = (
 COMPUTING = ("*.py", "engines/*.py", "paper/*.py", "faults/*.py")
 SHOWING = {"__main__", "bench", "checking", "cli", "finished", "gating", "journal", "outcome"}
 SHOWING |= {"power", "pytest_plugin", "reproduce", "rows", "running"}
+SHOWING |= {"picturing", "stopwatch", "sweeping", "timing"}
 SHOWING |= {"assembly", "contestants", "diagnosing", "diagnosis", "merging", "progress"}
 """Our own files on which a gradient, its error or its verdict depends, and those that do not."""
 

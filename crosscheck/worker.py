@@ -26,6 +26,9 @@ ONE_THREAD = (
 )
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
+XLA_THREADS = "NPROC"
+"""How many processors XLA believes that there are, and so the size of its pool of threads."""
+
 COUNT, INDEX, DTYPE, ENGINE, MANY, PID = range(6)
 PLACES = 6
 """Places in the state that a worker shares with its parent: how often it has begun something,
@@ -66,11 +69,17 @@ def enter(state: State) -> None:
     _state[PID] = os.getpid()
 
 
-def limit_threads() -> None:
-    """One thread for each library, so that results do not depend on the number of workers."""
+def limit_threads(count: int = 1) -> None:
+    """One thread for each library, so that results do not depend on the number of workers.
+
+    Another `count` is for the benchmark. Libraries read it when they are first imported.
+    """
     for name in ONE_THREAD:
-        os.environ[name] = "1"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_ONE_THREAD}".strip()
+        os.environ[name] = str(count)
+    flags = os.environ.get("XLA_FLAGS", "").replace(XLA_ONE_THREAD, "")
+    os.environ["XLA_FLAGS"] = (f"{flags} {XLA_ONE_THREAD}" if count == 1 else flags).strip()
+    if count > 1:
+        os.environ[XLA_THREADS] = str(count)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
