@@ -1,33 +1,31 @@
-"""Speed side by side, as ratios: gradients, verdicts, their parts, and a sweep.
+"""Speed side by side, as ratios: gradients, verdicts and their parts; and what is measured of all.
 
-Rivals are run in turn, round after round, in one process with one thread for each library, and
-the ratio of a round is that of neighbours in time: what disturbs the machine disturbs both. A
-figure is the median of the rounds, with the least and the greatest.
+Rivals are run in turn, round after round, in one process, with as many threads for each library.
 """
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crosscheck import worker
+from crosscheck import picturing, sweeping, timing, worker
 from crosscheck.contestants import (
-    Action,
     case_of,
+    has_cpp_compiler,
     jax_steady,
     products,
     rivals,
     torch_steady,
     verdict_of,
 )
+from crosscheck.timing import ROUNDS, Action, ratio, times
+from crosscheck.values import Architecture
 
-ROUNDS, ROUND_SECONDS = 15, 0.02
-"""Rounds of each comparison, and the least time of one action in one."""
+THREADS = (1, 2)
+"""Threads of each library, for which gradients are compared."""
 
 LADDER = (
     ((4, 8, 3), 8),
@@ -51,84 +49,76 @@ RIVAL_SECONDS = 60.0
 """A rival that would take longer is extrapolated from the network before, and marked."""
 
 
-class Figure(NamedTuple):
-    """A ratio over rounds."""
+def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, threads: Sequence[int] = THREADS) -> Any:
+    """A line per network, dtype and threads: `paper-contracted` over each rival, and the floor."""
+    lines = []
+    known: dict[tuple[str, int], tuple[int, float]] = {}
+    with timing.processes(threads) as process:
+        for widths, samples in ladder:
+            work = _literal_work(widths, samples)
+            for dtype in ("float32", "float64"):
+                of_first: list[float] = []
+                for count in threads:
+                    before = known.get((dtype, count))
+                    expected = before[1] * work / before[0] if before else 0.0
+                    wanted = (widths, samples, dtype, rounds, count, expected <= RIVAL_SECONDS)
+                    found = process[count].submit(gradient_times, *wanted).result()
+                    if "paper" in found:
+                        known[dtype, count] = work, float(np.median(found["paper"]))
+                    of_first = of_first or found["ours"]
+                    line = {"network": _label(widths), "D": samples, "dtype": dtype}
+                    line |= {"threads": count, **_compared(found, expected)}
+                    lines.append(line | {ONE_THREAD: str(ratio(found["ours"], of_first))})
+    return pd.DataFrame(lines)
 
-    median: float
-    least: float
-    greatest: float
 
-    def __str__(self) -> str:
-        return f"{self.median:.3g} ({self.least:.3g} – {self.greatest:.3g})"
+def _literal_work(widths: Sequence[int], samples: int) -> int:
+    """What the time of the paper's literal recursion grows with: its Jacobians by weights."""
+    return samples * widths[-1] * Architecture(tuple(widths)).parameters
 
 
-def times(actions: Mapping[str, Action], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds of one call of each action, for each round; the first call is not counted."""
-    repeats = {}
-    for name, action in actions.items():
-        action()
-        started = time.perf_counter()
-        action()
-        once = max(time.perf_counter() - started, 1e-7)
-        repeats[name] = max(1, int(ROUND_SECONDS / once))
-    found: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(rounds):
-        for name, action in actions.items():
-            started = time.perf_counter()
-            for _ in range(repeats[name]):
-                action()
-            found[name].append((time.perf_counter() - started) / repeats[name])
+def gradient_times(
+    widths: tuple[int, ...], samples: int, dtype: str, rounds: int, threads: int, literal: bool
+) -> dict[str, list[float]]:
+    """Seconds of one gradient by ours, by each rival that is there, and of the products alone."""
+    from crosscheck.engines import names
+
+    ours, paper = names.load("paper-contracted"), names.load("paper")
+    case = case_of(widths, samples, dtype)
+    actions: dict[str, Action] = {
+        "ours": lambda: ours.gradients(case),
+        "products": products(case),
+        "torch": torch_steady(case),
+        "jax": jax_steady(case),
+    }
+    if has_cpp_compiler():
+        actions["torch.compile"] = torch_steady(case, compiled=True)
+    with timing.threads(threads):
+        found = times(actions, rounds)
+        if literal:
+            # By itself: a call of it may take as long as all rounds of the others.
+            found["paper"] = times({"paper": lambda: paper.gradients(case)}, min(rounds, 3))[
+                "paper"
+            ]
     return found
 
 
-def ratio(one: Sequence[float], other: Sequence[float]) -> Figure:
-    """one / other, round by round."""
-    rounds = np.array(one) / np.array(other)
-    return Figure(float(np.median(rounds)), float(rounds.min()), float(rounds.max()))
+def _compared(found: Mapping[str, list[float]], expected: float) -> dict[str, Any]:
+    """Our microseconds, and our time over that of each; `expected` seconds of the literal."""
+    once = float(np.median(found["ours"]))
+    line: dict[str, Any] = {"µs": timing.short(once * 1e6)}
+    for name in ("products", "torch", "torch.compile", "jax"):
+        known = name in found
+        line[f"/ {name}"] = str(ratio(found["ours"], found[name])) if known else NOT_AVAILABLE
+    if "paper" in found:
+        line["/ paper"] = str(timing.figure(once / np.array(found["paper"])))
+    else:
+        line["/ paper"] = f"≈ {once / expected:.3g} (extrapolated)"
+    return line
 
 
-@contextmanager
-def one_thread(count: int = 1) -> Iterator[None]:
-    """So many threads for the BLAS and for torch, and as before afterwards."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, compile_torch: bool = False) -> Any:
-    """A line per network and dtype: `paper-contracted` against each rival, and the floor."""
-    from crosscheck.engines import names
-
-    ours, literal = names.load("paper-contracted"), names.load("paper")
-    lines = []
-    for widths, samples in ladder:
-        for dtype in ("float32", "float64"):
-            case = case_of(widths, samples, dtype)
-            actions: dict[str, Action] = {
-                "ours": lambda case=case: ours.gradients(case),  # type: ignore[misc]
-                "products": products(case),
-                "torch": torch_steady(case),
-                "jax": jax_steady(case),
-            }
-            if compile_torch:
-                actions["torch.compile"] = torch_steady(case, compiled=True)
-            if max(widths) <= 16:
-                actions["paper"] = lambda case=case: literal.gradients(case)  # type: ignore[misc]
-            found = times(actions, rounds)
-            line = {"network": _label(widths), "D": samples, "dtype": dtype}
-            line["µs"] = round(float(np.median(found["ours"])) * 1e6, 1)
-            for name in actions:
-                if name != "ours":
-                    line[f"/ {name}"] = str(ratio(found["ours"], found[name]))
-            lines.append(line)
-    return pd.DataFrame(lines).fillna("–")
+NOT_AVAILABLE = "not available: no C++ compiler"
+ONE_THREAD = "/ ours on one thread"
 
 
 def _label(widths: Sequence[int]) -> str:
@@ -198,10 +188,21 @@ def _parts_of_a_verdict(widths: tuple[int, ...], samples: int) -> dict[str, Acti
     }
 
 
-PARTS: Mapping[str, Callable[[int], Any]] = {
-    "gradients": lambda rounds: gradients(rounds),
-    "verdicts": lambda rounds: verdicts(min(rounds, 5)),
-    "costs": lambda rounds: costs(min(rounds, 5)),
+class Extent(NamedTuple):
+    """How much is measured: rounds of each comparison, and cases of the largest whole run."""
+
+    rounds: int = ROUNDS
+    largest: int = 20_000
+
+
+PARTS: Mapping[str, Callable[[Extent], Any]] = {
+    "gradients": lambda extent: gradients(extent.rounds),
+    "verdicts": lambda extent: verdicts(min(extent.rounds, 5)),
+    "costs": lambda extent: costs(min(extent.rounds, 5)),
+    "stages": lambda extent: sweeping.stages(min(extent.rounds, 5)),
+    "growth": lambda extent: sweeping.growth(min(extent.rounds, 3)),
+    "workers": lambda extent: sweeping.workers(min(extent.rounds, 7)),
+    "memory": lambda extent: sweeping.memory(min(extent.rounds, 3), extent.largest),
 }
 """What can be measured, by name."""
 
@@ -209,17 +210,18 @@ HEADINGS = {
     "gradients": "A gradient: the time of `paper-contracted` over that of each rival",
     "verdicts": "A certified float64 verdict: the time of each rival over ours",
     "costs": "The parts of a verdict, in milliseconds (the least of several)",
+    "stages": "A sweep by stage: microseconds of one core an architecture",
+    "growth": "A sweep as networks and cases grow: architectures a second on one core",
+    "workers": "A sweep by processes: architectures a second",
+    "memory": "Peak resident memory of a run's processes",
 }
 
 
-PICTURED = ("gradients", "verdicts")
-
-
-def run(parts: Sequence[str], rounds: int = ROUNDS) -> dict[str, Any]:
-    """The tables of these parts, measured now, on one thread."""
+def run(parts: Sequence[str], extent: Extent) -> dict[str, Any]:
+    """The tables of these parts, measured now; on one thread where a table says nothing else."""
     worker.limit_threads()
-    with one_thread():
-        return {name: PARTS[name](rounds) for name in parts}
+    with timing.threads():
+        return {name: PARTS[name](extent) for name in parts}
 
 
 def as_markdown(tables: Mapping[str, Any]) -> str:
@@ -233,38 +235,15 @@ def as_markdown(tables: Mapping[str, Any]) -> str:
         for blas in described["blas"]
         if blas["architecture"]
     )
-    parts = ["# Performance", f"One thread on {described['cpu']}; BLAS: {kernels}."]
+    threads = "One thread, where a table says nothing else"
+    parts = ["# Performance", f"{threads}, on {described['cpu']}; BLAS: {kernels}."]
     parts.append("Ratios are medians over rounds, with the least and the greatest.")
     for name, frame in tables.items():
         parts += [f"## {HEADINGS[name]}", table(frame)]
     return "\n\n".join(parts) + "\n"
 
 
-def picture(name: str, frame: Any) -> Any:
-    """A part's ratios as a figure: a line a rival, from the smallest network to the largest."""
-    from matplotlib.figure import Figure as Drawing
-
-    figure = Drawing(figsize=(7, 3.5), layout="constrained")
-    axes = figure.subplots()
-    keys = [c for c in ("network", "parameters", "dtype") if c in frame]
-    labels = [" ".join(map(str, row)) for row in frame[keys].itertuples(index=False)]
-    for column in frame.columns[len(keys) + 2 :]:
-        axes.plot(labels, [_median(text) for text in frame[column]], "o-", label=column)
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_yscale("log")
-    axes.set_title(HEADINGS[name], fontsize=10)
-    axes.tick_params(axis="x", labelrotation=60, labelsize=7)
-    axes.legend(fontsize=7)
-    return figure
-
-
-def _median(text: str) -> float:
-    """The first number of a ratio's text; NaN where there is none."""
-    first = text.removeprefix("≈ ").split(" ")[0]
-    return float("nan") if first == "–" else float(first)
-
-
-def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
+def main(parts: Sequence[str], extent: Extent, out: Path | None) -> int:
     """Measure, print, and write to `out` if it is given; the exit status.
 
     Raises ValueError for an unknown part, a library that is missing, or a file that cannot be
@@ -274,7 +253,7 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
         if name not in PARTS:
             raise ValueError(f"unknown part {name!r}: known are {', '.join(PARTS)}")
     try:
-        tables = run(parts, rounds)
+        tables = run(parts, extent)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"bench needs {error.name}, which is not installed: "
@@ -283,19 +262,27 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> int:
     sys.stdout.write(as_markdown(tables))
     if out is not None:
         try:
-            _write(tables, out)
+            _write(tables, extent, out)
         except OSError as error:
             raise ValueError(f"cannot write to {out}: {error.strerror}") from None
     return 0
 
 
-def _write(tables: Mapping[str, Any], out: Path) -> None:
-    """The tables as Markdown, and beside it a picture of each part that is of ratios."""
+def _write(tables: Mapping[str, Any], extent: Extent, out: Path) -> None:
+    """The tables as Markdown, and beside it a picture of each part that has one."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    text = as_markdown(tables) + f"\nMade by `crosscheck bench --only {','.join(tables)}`.\n"
+    text = as_markdown(tables) + f"\nMade by `{_command(tables, extent)}`.\n"
     for name, frame in tables.items():
-        if name in PICTURED:
+        if name in picturing.PICTURES:
             path = out.with_name(f"{out.stem}-{name}.png")
-            picture(name, frame).savefig(path, dpi=100)
+            picturing.picture(name, HEADINGS[name], frame).savefig(path, dpi=100)
             text += f"\n![{HEADINGS[name]}]({path.name})\n"
     out.write_text(text, encoding="utf-8")
+
+
+def _command(parts: Iterable[str], extent: Extent) -> str:
+    """The command that measures the same again."""
+    words = ["crosscheck", "bench", "--only", ",".join(parts)]
+    for name, value in extent._asdict().items():
+        words += [f"--{name}", str(value)] if value != Extent._field_defaults[name] else []
+    return " ".join(words)

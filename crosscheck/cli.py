@@ -432,19 +432,27 @@ def engines() -> None:
 @click.option(
     "--only",
     type=Names(),
-    default="gradients,verdicts,costs",
+    default="gradients,verdicts,costs,stages,growth,workers,memory",
     show_default=True,
     help="What to measure, between commas.",
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option(
+    "--largest",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="Cases of the largest run whose memory is measured.",
+)
 @click.option("--out", type=click.Path(dir_okay=False), help="A Markdown file to write.")
-def bench(only: tuple[str, ...], rounds: int, out: str | None) -> int:
-    """Measure speed side by side with other libraries, as ratios."""
+def bench(only: tuple[str, ...], rounds: int, largest: int, out: str | None) -> int:
+    """Measure speed side by side with other libraries, and of a sweep and what it holds."""
     from pathlib import Path
 
     from crosscheck import bench as benchmark
 
-    return benchmark.main(only, rounds, Path(out) if out else None)
+    extent = benchmark.Extent(rounds, largest)
+    return benchmark.main(only, extent, Path(out) if out else None)
 
 
 def main(arguments: list[str] | None = None) -> None:

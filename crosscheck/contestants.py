@@ -3,14 +3,14 @@
 Each is an action without arguments, on numbers that are there before it begins.
 """
 
-from collections.abc import Callable
+import os
+import shutil
 from typing import Any
 
 import numpy as np
 
+from crosscheck.timing import Action
 from crosscheck.values import Architecture, Case
-
-Action = Callable[[], Any]
 
 
 def case_of(widths: tuple[int, ...], samples: int, dtype: str) -> Case:
@@ -68,7 +68,7 @@ def torch_steady(case: Any, compiled: bool = False) -> Action:
             a = a if k == len(weights) - 1 else torch.sigmoid(a)
         return (a - targets).square().sum(1).mean()
 
-    forward = torch.compile(cost) if compiled else cost
+    forward = compile_afresh(cost) if compiled else cost
 
     def run() -> None:
         for parameter in (*weights, *biases):
@@ -76,6 +76,23 @@ def torch_steady(case: Any, compiled: bool = False) -> Action:
         forward().backward()
 
     return run
+
+
+def compile_afresh(function: Any) -> Any:
+    """The function under torch.compile, for its shapes alone.
+
+    What was compiled before is forgotten: after eight programs of one function torch would run
+    the next as it is, without a word.
+    """
+    import torch
+
+    torch.compiler.reset()
+    return torch.compile(function, fullgraph=True, dynamic=False)
+
+
+def has_cpp_compiler() -> bool:
+    """Whether there is what torch.compile needs on a processor."""
+    return shutil.which(os.environ.get("CXX") or "g++") is not None
 
 
 def jax_steady(case: Any) -> Action:

@@ -1,48 +1,41 @@
 """The benchmark compares what it says, on the same numbers; its speed is not tested here."""
 
+from concurrent.futures import Future
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
-from crosscheck import bench, cli
+from crosscheck import bench, cli, contestants, picturing
 
 TINY = (((3, 4, 2), 3),)
 
 
-def test_a_ratio_is_taken_round_by_round():
-    figure = bench.ratio([2.0, 4.0, 30.0], [1.0, 2.0, 3.0])
-    assert figure == (2.0, 2.0, 10.0)
-    assert str(figure) == "2 (2 – 10)"
-
-
-def test_every_action_is_run_in_every_round(monkeypatch):
-    monkeypatch.setattr(bench, "ROUND_SECONDS", 0)
-    called = []
-    actions = {name: lambda name=name: called.append(name) for name in "ab"}
-    found = bench.times(actions, rounds=3)
-    assert [len(of) for of in found.values()] == [3, 3]
-    assert called[-6:] == ["a", "b"] * 3
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_rivals_compute_our_gradient(dtype):
-    torch = pytest.importorskip("torch")
+def judged_as(promise, case, weights, biases):
+    """The verdicts on torch's gradients, by tensor."""
     from crosscheck import verdict
     from crosscheck.engines import names
     from crosscheck.values import Gradients
 
-    case = bench.case_of((3, 4, 2), 3, dtype)
-    run = bench.torch_steady(case)
-    run()
-    parameters = run.__closure__
-    found = {cell.cell_contents and id(cell): cell.cell_contents for cell in parameters}
-    lists = [v for v in found.values() if isinstance(v, list)]
-    weights, biases = sorted(lists, key=lambda some: -some[0].dim())
     gradients = Gradients(
         None, [w.grad.numpy().T for w in weights], [b.grad.numpy() for b in biases]
     )
-    promise = names.load("torch.backward").arithmetic(case.dtype)
-    judged = verdict.judge(verdict.Evidence(case), promise, gradients)
-    assert {row["verdict"] for row in judged} == {"CONSISTENT"}
+    arithmetic = names.load(promise).arithmetic(case.dtype)
+    return {row["verdict"] for row in verdict.judge(verdict.Evidence(case), arithmetic, gradients)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_rivals_compute_our_gradient(dtype, compiled):
+    torch = pytest.importorskip("torch")
+    if compiled and not contestants.has_cpp_compiler():
+        pytest.skip("torch.compile needs a C++ compiler")
+    case = bench.case_of((3, 4, 2), 3, dtype)
+    run = bench.torch_steady(case, compiled)
+    run()
+    lists = [c.cell_contents for c in run.__closure__ if isinstance(c.cell_contents, list)]
+    weights, biases = sorted(lists, key=lambda some: -some[0].dim())
+    assert judged_as("torch.backward", case, weights, biases) == {"CONSISTENT"}
     assert torch.get_num_threads() >= 1
 
 
@@ -53,6 +46,76 @@ def test_the_floor_is_three_products_a_layer_and_two_in_the_first(monkeypatch):
     monkeypatch.setattr(np, "dot", lambda *arrays: calls.append(arrays))
     run()
     assert len(calls) == 3 * 3 - 1
+
+
+# --- gradients ---------------------------------------------------------------------------------
+
+
+class Here:
+    """What a process is submitted is done here, at once."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Nothing is measured in another process."""
+
+    @contextmanager
+    def processes(counts):
+        yield {count: Here() for count in counts}
+
+    monkeypatch.setattr(bench.timing, "processes", processes)
+
+
+def invented(widths, samples, dtype, rounds, threads, literal):
+    """Times of one gradient: ours takes 2 seconds, or 1 on two threads."""
+    found = {"ours": [2.0 / threads] * rounds, "products": [1.0] * rounds}
+    found |= {"torch": [4.0] * rounds, "jax": [8.0] * rounds}
+    return found | ({"paper": [40.0]} if literal else {})
+
+
+def test_gradients_are_compared_for_each_number_of_threads(here, monkeypatch):
+    monkeypatch.setattr(bench, "gradient_times", invented)
+    table = bench.gradients(3, TINY)
+    assert list(table["threads"]) == [1, 2, 1, 2]
+    assert list(table["dtype"]) == ["float32"] * 2 + ["float64"] * 2
+    assert list(table["/ torch"][:2]) == ["0.5 (0.5 – 0.5)", "0.25 (0.25 – 0.25)"]
+    assert list(table["/ paper"][:2]) == ["0.05 (0.05 – 0.05)", "0.025 (0.025 – 0.025)"]
+    assert list(table[bench.ONE_THREAD][:2]) == ["1 (1 – 1)", "0.5 (0.5 – 0.5)"]
+
+
+def test_without_a_compiler_torch_compile_is_named_as_not_available(here, monkeypatch):
+    monkeypatch.setattr(bench, "gradient_times", invented)
+    table = bench.gradients(3, TINY)
+    assert set(table["/ torch.compile"]) == {"not available: no C++ compiler"}
+
+
+def test_the_literal_recursion_is_extrapolated_by_its_work_and_marked(here, monkeypatch):
+    monkeypatch.setattr(bench, "gradient_times", invented)
+    table = bench.gradients(3, (((2, 2), 2), ((2, 2), 8)), threads=(1,))
+    # Four times as many samples: 160 seconds, more than a minute.
+    assert table["/ paper"][2] == "≈ 0.0125 (extrapolated)"
+    assert "extrapolated" not in table["/ paper"][0]
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_every_rival_that_is_there_is_measured(compiler, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("jax")
+    monkeypatch.setattr(bench, "has_cpp_compiler", lambda: compiler)
+    monkeypatch.setattr(bench, "torch_steady", lambda case, compiled=False: lambda: None)
+    monkeypatch.setattr(bench.timing, "ROUND_SECONDS", 0)
+    found = bench.gradient_times((3, 4, 2), 3, "float32", 2, 1, True)
+    rivals = {"ours", "products", "torch", "jax", "paper"}
+    assert found.keys() == rivals | ({"torch.compile"} if compiler else set())
+    assert {len(rounds) for rounds in found.values()} == {2}
+
+
+# --- verdicts ----------------------------------------------------------------------------------
 
 
 def test_a_rival_that_would_take_too_long_is_extrapolated_and_marked(monkeypatch):
@@ -69,12 +132,7 @@ def test_the_parts_of_a_verdict_have_a_column_each():
     assert {"B", "ℓ2", "oracle", "double-double", "stagewise (float32)"} <= set(table.columns)
 
 
-def test_threads_are_as_before_afterwards():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    with bench.one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+# --- the command -------------------------------------------------------------------------------
 
 
 def test_an_unknown_part_is_bad_input(capsys):
@@ -84,28 +142,50 @@ def test_an_unknown_part_is_bad_input(capsys):
     assert "unknown part 'dreams': known are gradients" in capsys.readouterr().err
 
 
+def test_every_part_is_measured_if_nothing_is_said():
+    (only,) = [option for option in cli.bench.params if option.name == "only"]
+    assert only.default.split(",") == list(bench.PARTS) == list(bench.HEADINGS)
+
+
 def test_the_tables_are_written_with_a_picture_beside(tmp_path, monkeypatch, capsys):
     table = bench.pd.DataFrame(
         {
             "network": ["1-1"],
             "D": [2],
             "dtype": ["float32"],
+            "threads": [1],
             "µs": [1.0],
             "/ torch": ["0.5 (0.4 – 0.6)"],
         }
     )
-    monkeypatch.setattr(bench, "run", lambda parts, rounds: {"gradients": table})
+    monkeypatch.setattr(bench, "run", lambda parts, extent: {"gradients": table})
+    out = tmp_path / "new" / "speed.md"
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["bench", "--only", "gradients", "--out", str(tmp_path / "new" / "speed.md")])
+        cli.main(["bench", "--only", "gradients", "--largest", "9", "--out", str(out)])
     assert not stopped.value.code
-    assert "0.5 (0.4 – 0.6)" in (tmp_path / "new" / "speed.md").read_text()
+    written = out.read_text()
+    assert "0.5 (0.4 – 0.6)" in written
+    assert "Made by `crosscheck bench --only gradients --largest 9`." in written
     assert (tmp_path / "new" / "speed-gradients.png").stat().st_size > 1000
     assert "/ torch" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("text", "number"), [("0.5 (0.4 – 0.6)", 0.5), ("≈ 3.9e+03 (extrapolated)", 3900.0)]
-)
-def test_the_median_of_a_ratio_is_read_from_its_text(text, number):
-    assert bench._median(text) == number
-    assert np.isnan(bench._median("–"))
+RATIO = "0.5 (0.4 – 0.6)"
+TABLES = {
+    "gradients": {"network": ["1-1", "1-1"], "D": 2, "dtype": "float32", "threads": [1, 2],
+                  "µs": 1.0, "/ torch": RATIO, "/ torch.compile": bench.NOT_AVAILABLE},
+    "verdicts": {"parameters": [2, 4], "D": 2, "ms": 1.0, "slow": [RATIO, "≈ 7 (extrapolated)"]},
+    "stages": {"stage": ["bound B", "bound B", "whole", "whole"], "µs": RATIO,
+               "dtype": ["float32", "float64"] * 2},
+    "growth": {"grows": ["width", "layers"], "to": [4, 2], "dtype": "float32", "a second": RATIO},
+    "workers": {"processes": [1, 2], "/ one process": [RATIO, RATIO]},
+    "memory": {"cases": [2000, 20000], "all, MB": RATIO, "parent, MB": RATIO},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", picturing.PICTURES)
+def test_each_table_has_its_picture(name):
+    figure = picturing.picture(name, "A heading", bench.pd.DataFrame(TABLES[name]))
+    drawn = [axes for axes in figure.axes if axes.lines or axes.patches]
+    assert drawn
+    assert figure.get_suptitle() == "A heading"
