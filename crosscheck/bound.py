@@ -6,13 +6,20 @@ for any order of summation, with or without fused multiply-add (Jeannerod and Ru
 error bounds for inner products in floating-point arithmetic*, SIAM J. Matrix Anal. 34 (2013)).
 
 It is evaluated in float64 on non-negative numbers. Where a rule asks for the magnitude of an
-exact number, it gets that of the float64 evaluation plus that evaluation's own error: B is
-linear in u, so this is at most c E with c = 2^-53 / u, and no second pass is needed.
+exact number, it gets that of the float64 evaluation plus that evaluation's own error, which is
+a share of E: no second pass is needed.
+
+The share is ρ c with c = 2^-53 / u. Every rule f but one is made of sums and products, with
+f(c E, c u) <= c f(E, u). The largest change of σ is concave in E_z, and there
+f(c E, c u) <= (1 + E²/12) c f(E, u) e^(c E), as E/(e^E - 1) + E/2 <= 1 + E²/12, and at most
+1 + E/2 in the place of 1 + E²/12. ρ is the product of these factors over the layers, 1 + 1e-9
+where the bound says anything.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +40,15 @@ SIGMOID_ABSOLUTE = 2
 TANH_ABSOLUTE = 4
 """(e^2z - 1) / (e^2z + 1) cancels near z = 0 and is right to 4 u absolutely."""
 
+ALLOWANCE = 2.0
+"""The ρ that magnitudes have room for; where ρ is larger, they are given more."""
+
 EVALUATION_SLACK = 1 + 1e-9
 """Covers the roundings of evaluating the bound itself in float64."""
+
+
+Factor = Any
+"""A number, or one for each of several arithmetics, along a first axis of three."""
 
 
 class Uncertain(NamedTuple):
@@ -50,7 +64,27 @@ class Uncertain(NamedTuple):
 
     @property
     def transposed(self) -> "Uncertain":
-        return Uncertain(self.size.T, None if self.error is None else self.error.T)
+        """Rows and columns exchanged."""
+        error = None if self.error is None else self.error.swapaxes(-1, -2)
+        return Uncertain(self.size.swapaxes(-1, -2), error)
+
+    def at(self, place: int) -> "Uncertain":
+        """What one of several arithmetics has of it; what is exact they have in common."""
+        if self.error is None:
+            return self
+        return Uncertain(self.size[place], self.error[place])
+
+
+class Sum(NamedTuple):
+    """E of a sum of products in terms of its magnitudes: what each of them is multiplied by.
+
+    E = total M + value |C| + propagated P + underflow, with M, |C| and P as in `Rules.product`.
+    """
+
+    total: Factor
+    value: Factor
+    propagated: Factor
+    underflow: Factor
 
 
 class Rules:
@@ -58,14 +92,26 @@ class Rules:
 
     u is the unit roundoff, eta the underflow error of an operation, tau the smallest normal
     number where subnormals are flushed, else 0; `inner` the unit roundoff of the accumulator.
-    `absolute` allows activations that are right to a few u absolutely, and no better where
-    they are small, as ½ + ½ tanh(z/2) is for σ. `stable` takes σ′ from z alone.
+    `evaluation` is the float64 evaluation's share of E, for a ρ of at most `allowance`.
+    `absolute` allows activations that are right to a few u absolutely, and no better where they
+    are small, as ½ + ½ tanh(z/2) is for σ. `stable` takes σ′ from z alone: nothing `cancels`.
     """
+
+    count = 1
+    u: Factor
+    eta: Factor
+    tau: Factor
+    largest: Factor
+    inner: Factor
+    evaluation: Factor
+    allowance: float
+    absolute: Factor
+    cancels: Factor
+    wider: bool
 
     def __init__(
         self, arithmetic: Arithmetic, absolute: bool = False, stable: bool = False
     ) -> None:
-        self.absolute, self.stable = absolute, stable
         stored = FORMATS[arithmetic.dtype]
         self.u = stored.unit_roundoff
         self.eta = stored.smallest_normal if arithmetic.flushes else stored.smallest_subnormal
@@ -73,9 +119,20 @@ class Rules:
         self.largest = stored.largest
         self.wider = arithmetic.accumulate is not None
         self.inner = FORMATS[arithmetic.accumulate or arithmetic.dtype].unit_roundoff
-        self.evaluation = 2.0**-53 / self.u
+        self.allowance = ALLOWANCE if self.u > 2.0**-53 else np.inf
+        self.evaluation = ALLOWANCE * 2.0**-53 / self.u
+        self.absolute, self.cancels = float(absolute), float(not stable)
+        self._sums: dict[int, Sum] = {}
 
-    def gamma(self, k: int) -> float:
+    def allowing(self, growth: float) -> "Rules":
+        """The same with room for this ρ; the float64 evaluation never errs by more than E."""
+        other = copy(self)
+        most = np.maximum(self.evaluation, 1.0)
+        other.evaluation = np.minimum(self.evaluation * (growth / self.allowance), most)
+        other.allowance, other._sums = growth, {}
+        return other
+
+    def gamma(self, k: int) -> Factor:
         """γ_k = k u / (1 - k u), or ∞ where k u >= 1."""
         return k * self.u / (1 - k * self.u) if k * self.u < 1 else np.inf
 
@@ -83,6 +140,23 @@ class Rules:
         """An array from its float64 evaluation and E; an exact input has no E."""
         size = np.abs(value)
         return Uncertain(size if error is None else size + self.evaluation * error, error)
+
+    def sum_of(self, n: int) -> Sum:
+        """The rule of a sum of n products, each partial sum rounded to the stored format.
+
+        E = P + u M + (n - 1) u [(1 + u)(M + |C| + P) / 2 + n u M] + 2 n η, where |C|, known by
+        its float64 evaluation, is at most that and c (P + 1.1 n u M).
+        """
+        if n not in self._sums:
+            u, c = self.u, self.evaluation
+            half = (n - 1) * u * (1 + u) / 2
+            self._sums[n] = Sum(
+                u + half * (1 + c * 1.1 * n * u) + (n - 1) * n * u * u,
+                half,
+                1 + half * (1 + c),
+                2 * n * self.eta,
+            )
+        return self._sums[n]
 
     def product(
         self,
@@ -94,43 +168,63 @@ class Rules:
     ) -> tuple[Array, Array]:
         """E of a matrix product `value`, and M, which no partial sum exceeds.
 
-        `bias` (|b|, one more term of the same sum) is added to every row; `wider` false forbids
-        the wider accumulator.
+        M = |A| |B| + P with P = |A| E_B + E_A |B| + E_A E_B. `bias` (|b|, one more term of the
+        same sum) is added to every row; `wider` false forbids the wider accumulator.
         """
-        wider = self.wider if wider is None else wider
-        n = left.size.shape[-1] + (bias is not None and not wider)
-        inner = self.inner if wider else self.u
-        propagated = _propagated(left, right)
-        total = left.size @ right.size + propagated
-        if bias is not None and not wider:
-            total = total + bias
-        size = np.abs(value) + self.evaluation * (propagated + 1.1 * n * self.u * total)
-        alone = size if bias is None or not wider else size + bias
-        partial = (1 + inner) * (total + alone + propagated) / 2 + n * inner * total
-        rounding = inner * total + (n - 1) * inner * partial
-        error = propagated + rounding + 2 * n * self.eta + self._flushed(left, right)
-        if wider:
-            error += self.u * (size + propagated + rounding)
+        propagated, total = _magnitudes(left, right)
+        if self.wider if wider is None else wider:
+            error, total = self._summed_wider(left, propagated, total, value, bias)
+        else:
             if bias is not None:
-                error += self.u * (size + bias + error)
-        return error, total if bias is None or not wider else total + bias
+                total = total + bias
+            rule = self.sum_of(left.size.shape[-1] + (bias is not None))
+            error = rule.total * total + rule.underflow
+            error += rule.value * np.abs(value)
+            if propagated is not None:
+                error += rule.propagated * propagated
+        self._add_to_product(error, left, right)
+        return error, total
 
-    def _flushed(self, left: Uncertain, right: Uncertain) -> Array | float:
+    def _summed_wider(
+        self,
+        left: Uncertain,
+        propagated: Array | None,
+        total: Array,
+        value: Array,
+        bias: Array | None,
+    ) -> tuple[Array, Array]:
+        """The same where the accumulator is wider: rounded once more to store, before the bias."""
+        n, inner = left.size.shape[-1], self.inner
+        carried = np.zeros_like(total) if propagated is None else propagated
+        size = np.abs(value) + self.evaluation * (carried + 1.1 * n * self.u * total)
+        alone = size if bias is None else size + bias
+        partial = (1 + inner) * (total + alone + carried) / 2 + n * inner * total
+        rounding = inner * total + (n - 1) * inner * partial
+        error = carried + rounding + 2 * n * self.eta
+        error += self.u * (size + carried + rounding)
+        if bias is None:
+            return error, total
+        error += self.u * (size + bias + error)
+        return error, total + bias
+
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """Subnormal operands that are read as zero: each stands against all its partners."""
-        if not self.tau:
-            return 0.0
-        rows = left.most.sum(-1)[..., :, None]
-        columns = right.most.sum(-2)[..., None, :]
-        flushed: Array = self.tau * (rows + columns + left.size.shape[-1] * self.tau)
-        return flushed
+        if self.tau:
+            rows = left.most.sum(-1)[..., :, None]
+            columns = right.most.sum(-2)[..., None, :]
+            error += self.tau * (rows + columns + left.size.shape[-1] * self.tau)
 
     def hadamard(self, left: Uncertain, right: Uncertain, roundings: int = 3) -> Array:
-        """E of an entrywise product, of which one factor may be formed within the roundings."""
-        propagated = _entrywise_propagated(left, right)
-        product = left.size * right.size
-        error: Array = (
-            propagated + self.gamma(roundings) * (product + propagated) + roundings * self.eta
-        )
+        """E of an entrywise product, of which one factor may be formed within the roundings.
+
+        Q + γ (|G s| + Q) + roundings η, with Q = |G| E_s + E_G |s| + E_G E_s.
+        """
+        gamma = self.gamma(roundings)
+        error: Array = gamma * (left.size * right.size) + roundings * self.eta
+        if right.error is not None:
+            error += (1 + gamma) * (left.size * right.error)
+        if left.error is not None:
+            error += (1 + gamma) * (left.error * right.most)
         return error
 
     def residual(self, difference: Array, error: Array | None, scale: float, outputs: int) -> Array:
@@ -143,60 +237,108 @@ class Rules:
         return rounded
 
 
-def _propagated(left: Uncertain, right: Uncertain) -> Array:
-    """P = |A| E_B + E_A |B| + E_A E_B of a matrix product."""
-    propagated = np.zeros(left.size.shape[:-1] + right.size.shape[-1:])
-    if right.error is not None:
+class Together(Rules):
+    """The rules of several arithmetics at once: each E has a first axis, one place for each.
+
+    Small networks cost what calls cost, not what arithmetic does; so one pass serves all. None
+    of the arithmetics may have a wider accumulator.
+    """
+
+    def __init__(self, members: Sequence[Rules]) -> None:
+        if any(rules.wider for rules in members):
+            raise ValueError("rules with a wider accumulator are applied by themselves")
+        self.members, self.wider = tuple(members), False
+        self.count = len(members)
+        for name in ("u", "tau", "largest", "inner", "evaluation", "absolute", "cancels"):
+            setattr(self, name, _for_each([getattr(rules, name) for rules in members]))
+        self.eta = np.array([rules.eta for rules in members]).reshape(-1, 1, 1)
+        self.allowance = min(rules.allowance for rules in members)
+        self._sums = {}
+
+    def gamma(self, k: int) -> Factor:
+        return _for_each([rules.gamma(k) for rules in self.members])
+
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+        for place, rules in enumerate(self.members):
+            rules._add_to_product(error[place], left.at(place), right.at(place))
+
+
+def _for_each(numbers: Sequence[float]) -> Factor:
+    """The numbers along a first axis; one plain number where they are all the same."""
+    if len(set(numbers)) == 1:
+        return numbers[0]
+    return np.array(numbers).reshape(-1, 1, 1)
+
+
+def _magnitudes(left: Uncertain, right: Uncertain) -> tuple[Array | None, Array]:
+    """P and M of a matrix product; no P where both operands are exact."""
+    if left.error is None:
+        if right.error is None:
+            return None, left.size @ right.size
         propagated = left.size @ right.error
-    if left.error is not None:
-        propagated = propagated + left.error @ right.most
-    return propagated
-
-
-def _entrywise_propagated(left: Uncertain, right: Uncertain) -> Array:
-    """Q = |G| E_s + E_G |s| + E_G E_s of an entrywise product."""
-    propagated = np.zeros(np.broadcast_shapes(left.size.shape, right.size.shape))
-    if right.error is not None:
-        propagated = left.size * right.error
-    if left.error is not None:
-        propagated = propagated + left.error * right.most
-    return propagated
+    else:
+        propagated = left.error @ right.most
+        if right.error is not None:
+            propagated += left.size @ right.error
+    return propagated, left.size @ right.size + propagated
 
 
 class Layer(NamedTuple):
-    """What an activation's rule gives at a layer: E of a, σ′ (None if linear), kinks."""
+    """What an activation's rule gives at a layer: |a|, E of a, σ′ (None if linear), kinks."""
 
+    size: Array
     error: Array
     slope: Uncertain | None
-    kinks: int
+    kinks: Factor
 
 
 ActivationRule = Callable[[Rules, Array, Array, Array, Array | None], Layer]
 
 
+LEAST_SLOPE = 2.0**-1022
+"""σ′ underflows below this, though errors of z may make σ visible there."""
+
+
 def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     """σ over the ball z ± E_z, k roundings, and the naive form's overflow to 0.
 
-    σ(z+E) - σ(z) = σ(z+E) σ(-z) (1 - e^-E), and its logarithm changes by less than the shift
-    of z, so the evaluation's own error of z costs a factor e^(c E_z). σ′ is the larger of what
-    a (1 - a) and σ(z) σ(-z) may be off by.
+    With m = e^E - 1 it rises by s m / (1 + a m) and falls by s m / (1 + (1-a) m): the larger is
+    1 / (1 / (s m) + 1 / max(a, 1-a)), as s = a (1-a). The logarithm of either changes by less
+    than the shift of z, so the evaluation's own error of z costs a factor e^(c E_z). σ′ is the
+    larger of what a (1 - a) and σ(z) σ(-z) may be off by.
     """
     assert s is not None
-    from scipy.special import expit
-
+    s = np.maximum(s, LEAST_SLOPE)
+    middle = np.abs(1 - 2 * a)
     shift = np.exp(rules.evaluation * e)
-    up, down = expit(z + e) * expit(-z), a * expit(e - z)
-    largest = np.minimum(1.0, np.maximum(up, down) * -np.expm1(-e) * shift)
-    a_size = np.minimum(1.0, a * shift)
-    error = largest + SIGMOID_ROUNDINGS * rules.u * (a_size + largest)
-    error += 2 * rules.eta + 1 / rules.largest + rules.absolute * SIGMOID_ABSOLUTE * rules.u
-    slope_size = np.minimum(0.25, s * shift)
-    cancelling = (np.abs(1 - 2 * a) + 2 * rules.evaluation * error) * error + error * error
-    steepest = np.abs(1 - 2 * a) + (1 + rules.evaluation) * e
-    growth = np.minimum(np.expm1(e), np.exp(e) * e * steepest)
-    stable = slope_size * (growth + 2 * SIGMOID_ROUNDINGS * rules.u) + 2 * rules.eta
-    of_slope = stable if rules.stable else np.maximum(cancelling, stable)
-    return Layer(error, Uncertain(slope_size, of_slope), 0)
+    m = np.expm1(e)
+    largest = s * m
+    np.divide(1.0, largest, out=largest)
+    largest += 1 / np.maximum(a, 1 - a)
+    np.divide(shift, largest, out=largest)
+    np.fmin(largest, 1.0, out=largest)  # fmin: an exponential may overflow
+    roundings = SIGMOID_ROUNDINGS * rules.u
+    size = np.fmin(a * shift, 1.0)
+    error = size + largest
+    error *= roundings
+    error += largest
+    # The last is for where s m underflows.
+    least = 2 * rules.eta + 1 / rules.largest + LEAST_SLOPE
+    error += least + rules.absolute * SIGMOID_ABSOLUTE * rules.u
+    shift *= s
+    slope_size = np.fmin(shift, 0.25, out=shift)
+    growth = e * (1 + rules.evaluation)
+    growth += middle
+    growth *= e * (1 + m)
+    np.minimum(growth, m, out=growth)
+    growth += 2 * roundings
+    growth *= slope_size
+    growth += 2 * rules.eta
+    cancelling = (1 + 2 * rules.evaluation) * error
+    cancelling += middle
+    cancelling *= error
+    of_slope = np.maximum(growth, rules.cancels * cancelling, out=growth)
+    return Layer(size, error, Uncertain(slope_size, of_slope), 0)
 
 
 def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
@@ -209,19 +351,21 @@ def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     error += rules.absolute * TANH_ABSOLUTE * rules.u
     cancelling = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
     stable = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
-    of_slope = stable if rules.stable else np.maximum(cancelling, stable)
-    return Layer(error, Uncertain(s * shift, of_slope), 0)
+    of_slope = np.maximum(stable, rules.cancels * cancelling)
+    return Layer(size, error, Uncertain(s * shift, of_slope), 0)
 
 
 def _identity(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
-    return Layer(e, None, 0)
+    return Layer(np.abs(a) + rules.evaluation * e, e, None, 0)
 
 
 def _relu(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     """max(z, 0) passes errors on; where the ball holds the kink, σ′ may be anything in 0 … 1."""
     assert s is not None
     kink = np.abs(z) <= e * (1 + rules.evaluation)
-    return Layer(e, Uncertain(np.maximum(s, kink), np.where(kink, 1.0, 0.0)), int(kink.sum()))
+    count = np.count_nonzero(kink, axis=(-2, -1)) if kink.ndim > 1 else np.count_nonzero(kink)
+    slope = Uncertain(np.maximum(s, kink), np.where(kink, 1.0, 0.0))
+    return Layer(a + rules.evaluation * e, e, slope, count)
 
 
 ACTIVATIONS: Mapping[str, ActivationRule] = {
@@ -233,38 +377,75 @@ ACTIVATIONS: Mapping[str, ActivationRule] = {
 """Activation name to its rule: (rules, z, E_z, a, σ′) to Layer."""
 
 
-@dataclass
 class Overflow:
-    """Remembers the first quantity, in the order of evaluation, that may pass f_max."""
+    """Remembers the first quantity, in the order of evaluation, that may pass f_max.
 
-    largest: float
-    first: str | None = None
+    One name for each of the arithmetics whose rules these are. `unscaled` is how much larger
+    quantities are where the cost's factor comes last.
+    """
+
+    def __init__(self, rules: Rules, unscaled: float) -> None:
+        self.largest = np.broadcast_to(np.ravel(rules.largest), rules.count)
+        self.first: list[str | None] = [None] * rules.count
+        least = np.minimum(rules.u, rules.inner) * rules.largest
+        self._safe = float(np.min(least)) / (2 * unscaled)
 
     def watch(self, name: str, size: Array) -> None:
-        if self.first is None and not np.max(size) < self.largest:
-            self.first = name
+        """Whether `size`, with the arithmetics on its first axis, passes f_max."""
+        for place, most in enumerate(size.reshape(len(self.largest), -1).max(1)):
+            if self.first[place] is None and not most < self.largest[place]:
+                self.first[place] = name
+
+    def watch_sum(self, name: str, most: Array, error: Array, unscaled: float = 1.0) -> None:
+        """The same for a sum of products, of which no partial sum exceeds `most`, with its E.
+
+        As E > u most, a look at E is enough nearly always.
+        """
+        if not error.max() < self._safe:
+            self.watch(name, (most + error) * unscaled)
 
 
 class Forward(NamedTuple):
-    """Activations as B knows them, and what their layers' rules gave."""
+    """Activations as B knows them, what their layers' rules gave, ρ, and rules with room for it."""
 
     activations: list[Uncertain]
     layers: list[Layer]
+    growth: float
+    rules: Rules
 
 
 def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> Forward:
     """E of z^l and a^l, l = 2 … N."""
     activations, layers = [rules.known(trace.activations[0], None)], []
+    growth = 1.0
     for k, name in enumerate(case.architecture.activations):
-        weights = rules.known(case.weights[k].astype(np.float64), None)
         bias = np.abs(case.biases[k].astype(np.float64))
         value = trace.z[k]
-        error, most = rules.product(activations[-1], weights, value, bias)
-        overflow.watch(f"z{k + 2}", most + error)
+        error, most = rules.product(activations[-1], weights_of(case, k), value, bias)
+        overflow.watch_sum(f"z{k + 2}", most, error)
         a = trace.activations[k + 1]
         layers.append(ACTIVATIONS[name](rules, value, error, a, trace.slopes[k]))
-        activations.append(rules.known(a, layers[-1].error))
-    return Forward(activations, layers)
+        activations.append(Uncertain(layers[-1].size, layers[-1].error))
+        growth *= _growth(name, float(error.max()))
+    if growth > rules.allowance and np.any(rules.evaluation < 1):
+        return forward_errors(case, trace, rules.allowing(2 * growth), overflow)
+    return Forward(activations, layers, growth, rules)
+
+
+def _growth(name: str, error: float) -> float:
+    """The factor of ρ from a layer, by its largest E_z; see the head of this module."""
+    if name not in CONCAVE:
+        return 1.0
+    return 1 + (min(error / 12, 0.5) + 2.0**-24) * error
+
+
+CONCAVE = ("sigmoid",)
+"""Activations whose largest change over a ball is concave in its radius."""
+
+
+def weights_of(case: Case, k: int) -> Uncertain:
+    """The weights of layer k + 2, which are exact."""
+    return Uncertain(np.abs(case.weights[k].astype(np.float64)), None)
 
 
 def residual_errors(
@@ -273,27 +454,39 @@ def residual_errors(
     """E of ∂cost/∂a^N."""
     difference = trace.activations[-1] - case.targets.astype(np.float64)
     outputs = case.architecture.widths[-1]
-    squares = np.sum(np.square(np.abs(difference) + forward.layers[-1].error))
-    overflow.watch("cost", squares * max(1.0, trace.scale))
+    squares = np.square(np.abs(difference) + forward.layers[-1].error)
+    overflow.watch("cost", squares.sum((-1, -2)) * max(1.0, trace.scale))
     error = rules.residual(difference, forward.layers[-1].error, trace.scale, outputs)
     return rules.known(trace.pulled_back[-1], error)
 
 
-def finish(errors: list[Array], forward: Forward, overflow: Overflow) -> Bound:
-    """Both orders end alike: the slack for evaluating B, ∞ for what is no number, the kinks."""
-    tensors = []
-    for error in errors:
-        finished = error * EVALUATION_SLACK
-        finished[np.isnan(finished)] = np.inf
-        tensors.append(finished)
-    behind = [sum(layer.kinks for layer in forward.layers[k:]) for k in range(len(errors) // 2)]
-    kinks = [count for count in behind for _ in "wb"]
-    return Bound(tensors, overflow.first, kinks)
+def finish(
+    case: Case, errors: Sequence[Array], forward: Forward, overflow: Overflow
+) -> list[Bound]:
+    """All orders end alike: the slack for evaluating B, ∞ for what is no number, the kinks.
+
+    A bound for each of the arithmetics.
+    """
+    count = len(overflow.first)
+    flat = np.concatenate([error.reshape(count, -1) for error in errors], axis=1)
+    flat *= EVALUATION_SLACK
+    flat[np.isnan(flat)] = np.inf
+    kinks = np.array([np.broadcast_to(layer.kinks, count) for layer in forward.layers])
+    behind = kinks[::-1].cumsum(0)[::-1].repeat(2, axis=0)
+    return [
+        Bound(
+            case.architecture.split(flat[place]),
+            overflow.first[place],
+            behind[:, place].tolist(),
+            forward.growth,
+        )
+        for place in range(count)
+    ]
 
 
 def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for δ carried backward: reverse mode, and the contracted form of the paper."""
-    return by_rules(case, trace, Rules(arithmetic, absolute))
+    return by_rules(case, trace, rules_of(arithmetic, absolute))[0]
 
 
 def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
@@ -301,21 +494,40 @@ def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
 
     B over this is what the formula a (1 - a) loses, whoever evaluates it.
     """
-    return by_rules(case, trace, Rules(arithmetic, stable=True))
+    return by_rules(case, trace, rules_of(arithmetic, stable=True))[0]
 
 
 def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
     """The part of the contracted B that stays when u vanishes: underflow and flushing."""
     rules = Rules(arithmetic)
     rules.u = rules.inner = rules.evaluation = 0.0
-    return by_rules(case, trace, rules)
+    rules.allowance = np.inf
+    return by_rules(case, trace, rules)[0]
 
 
-def by_rules(case: Case, trace: Trace, rules: Rules) -> Bound:
-    """The contracted B of an arithmetic that is given by its rules."""
-    overflow = Overflow(rules.largest)
+def of_evaluation(case: Case, trace: Trace, narrower: Bound) -> Sequence[Array]:
+    """B of the float64 evaluation itself, from the contracted B of a narrower arithmetic.
+
+    That is ρ c times as much, but where a kink lies within rounding errors: nothing shrinks it.
+    """
+    if narrower.growth <= ALLOWANCE and not any(narrower.kinks):
+        share = narrower.growth * 2.0**-53 / case.format.unit_roundoff
+        return [share * tensor for tensor in narrower.tensors]
+    return contracted(case, trace, Arithmetic("float64")).tensors
+
+
+@lru_cache
+def rules_of(arithmetic: Arithmetic, absolute: bool = False, stable: bool = False) -> Rules:
+    """The rules of an arithmetic, made once."""
+    return Rules(arithmetic, absolute, stable)
+
+
+def by_rules(case: Case, trace: Trace, rules: Rules) -> list[Bound]:
+    """The contracted B of each of the arithmetics whose rules these are."""
+    overflow = Overflow(rules, trace.unscaled)
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)
+        rules = forward.rules
         pulled_back = residual_errors(case, trace, rules, forward, overflow)
         errors: list[Array] = []
         for k in range(case.architecture.layers - 2, -1, -1):
@@ -325,12 +537,11 @@ def by_rules(case: Case, trace: Trace, rules: Rules) -> Bound:
                 delta = rules.known(trace.deltas[k], rules.hadamard(pulled_back, slope))
             errors[:0] = _gradients(rules, forward.activations[k], delta, trace, k, overflow)
             if k:
-                weights = rules.known(case.weights[k].astype(np.float64).T, None)
                 value = trace.pulled_back[k - 1]
-                error, most = rules.product(delta, weights, value)
-                overflow.watch(f"gradient of a{k + 1}", (most + error) * trace.unscaled)
+                error, most = rules.product(delta, weights_of(case, k).transposed, value)
+                overflow.watch_sum(f"gradient of a{k + 1}", most, error, trace.unscaled)
                 pulled_back = rules.known(value, error)
-        return finish(errors, forward, overflow)
+        return finish(case, errors, forward, overflow)
 
 
 def _gradients(
@@ -347,9 +558,9 @@ def _gradients(
     """
     by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
     # A mean taken by scaling the activations first may underflow there.
-    by_weight += rules.eta * trace.unscaled * delta.most.sum(0)
-    overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * trace.unscaled)
-    ones = Uncertain(np.ones((1, len(delta.size))), None)
+    by_weight += rules.eta * trace.unscaled * delta.most.sum(-2, keepdims=True)
+    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
+    ones = Uncertain(np.ones((1, delta.size.shape[-2])), None)
     by_bias, most = rules.product(ones, delta, trace.biases[k][None], wider=False)
-    overflow.watch(f"gradient of b{k + 2}", (most + by_bias) * trace.unscaled)
-    return [by_weight, by_bias[0]]
+    overflow.watch_sum(f"gradient of b{k + 2}", most, by_bias, trace.unscaled)
+    return [by_weight, by_bias]

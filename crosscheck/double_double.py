@@ -24,7 +24,7 @@ import numpy as np
 from crosscheck import bound
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules, Uncertain
-from crosscheck.evaluation import Trace
+from crosscheck.evaluation import Bound, Trace
 from crosscheck.values import Array, Case, Enclosure
 
 UNIT = 2.0**-98
@@ -203,39 +203,34 @@ def _difference(a: Pair, targets: Array) -> Pair:
 class DoubleDoubleRules(Rules):
     """The rules of the bound for the arithmetic above."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: float = UNIT) -> None:
         super().__init__(Arithmetic("float64"), stable=True)
-        self.u = self.inner = UNIT
+        self.u = self.inner = unit
         self.eta = UNDERFLOW
-        self.evaluation = 2.0**-53 / UNIT
+        self.evaluation = bound.ALLOWANCE * 2.0**-53 / unit
 
-    def product(
-        self,
-        left: Uncertain,
-        right: Uncertain,
-        value: Array,
-        bias: Array | None = None,
-        wider: bool | None = None,
-    ) -> tuple[Array, Array]:
-        """As in float64, and what a sliced product rounds."""
-        error, most = super().product(left, right, value, bias, wider)
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+        """What a sliced product rounds."""
         if is_sliced(left.size.shape, right.size.shape):
-            error = error + sliced_error(left.most, right.most)
-        return error, most
+            error += sliced_error(left.most, right.most)
 
 
-def enclose(case: Case, trace: Trace) -> Enclosure | None:
+RULES = DoubleDoubleRules()
+
+
+def enclose(case: Case, trace: Trace, radius: Bound | None = None) -> Enclosure | None:
     """The enclosure of the case's exact gradient, or None where this arithmetic cannot tell.
 
-    `trace` is the float64 evaluation, for the magnitudes.
+    `trace` is the float64 evaluation, for the magnitudes; `radius` the bound by RULES, where it
+    is known already.
     """
     if not supports(case):
         return None
     with np.errstate(all="ignore"):
         pairs = gradient(case, trace.scale)
-    radius = bound.by_rules(case, trace, DoubleDoubleRules())
     if not all(np.isfinite(pair.hi).all() for pair in pairs):
         return None
+    radius = radius or bound.by_rules(case, trace, RULES)[0]
     return Enclosure(
         [pair.hi for pair in pairs],
         [pair.lo for pair in pairs],

@@ -39,9 +39,11 @@ class Bound:
     """What a correct evaluation may be off by: B, entry by entry, as `Architecture.tensor_names`.
 
     `overflow` names the first quantity that may exceed the format's largest number, if any
-    may; `kinks` counts, a tensor, the kinks within rounding errors that it depends on.
+    may; `kinks` counts, a tensor, the kinks within rounding errors that it depends on. `growth` is
+    the ρ of `bound`.
     """
 
     tensors: Sequence[Array]
     overflow: str | None
     kinks: Sequence[int]
+    growth: float

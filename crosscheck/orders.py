@@ -19,6 +19,7 @@ from crosscheck.bound import (
     finish,
     forward_errors,
     residual_errors,
+    rules_of,
 )
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.values import Array, Case
@@ -69,10 +70,11 @@ class Carried:
 
 def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for the paper's literal recursion: ∂a^N/∂z^l from layer to layer, from N down."""
-    rules = Rules(arithmetic, absolute)
-    overflow = Overflow(rules.largest)
+    rules = rules_of(arithmetic, absolute)
+    overflow = Overflow(rules, trace.unscaled)
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)
+        rules = forward.rules
         residual = residual_errors(case, trace, rules, forward, overflow)
         carried = Carried(rules, _units(case, case.architecture.widths[-1]))
         errors: list[Array] = []
@@ -88,15 +90,16 @@ def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = F
             if k:
                 carried.times_matrix(case.weights[k].astype(np.float64).T)
                 overflow.watch(f"Jacobian of a{k + 1}", carried.most)
-        return finish(errors, forward, overflow)
+        return finish(case, errors, forward, overflow)[0]
 
 
 def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
     """B for forward mode: ∂a^k/∂z^l for each l, from k = l up to N."""
-    rules = Rules(arithmetic, absolute)
-    overflow = Overflow(rules.largest)
+    rules = rules_of(arithmetic, absolute)
+    overflow = Overflow(rules, trace.unscaled)
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)
+        rules = forward.rules
         residual = residual_errors(case, trace, rules, forward, overflow)
         lost = _lost_tangents(case, rules, forward, residual)
         errors: list[Array] = []
@@ -111,7 +114,7 @@ def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: boo
                 carried.times_slope(forward, trace, later)
             by_weight, by_bias = _summed(rules, a, residual, carried.transposed, trace, k, overflow)
             errors += [by_weight + lost[k], by_bias]
-        return finish(errors, forward, overflow)
+        return finish(case, errors, forward, overflow)[0]
 
 
 def _behind(residual: Uncertain, jacobian: Uncertain) -> Array:
@@ -179,11 +182,11 @@ def _summed(
     )
     by_weight, most = rules.product(repeated.transposed, terms, trace.weights[k])
     by_weight += rules.eta * spread.most.sum()
-    overflow.watch(f"gradient of w{k + 2}", (most + by_weight) * trace.unscaled)
+    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
     ones = Uncertain(np.ones((1, samples * outputs)), None)
     by_bias, most = rules.product(ones, terms, trace.biases[k][None], wider=False)
-    overflow.watch(f"gradient of b{k + 2}", (most + by_bias) * trace.unscaled)
-    return [by_weight, by_bias[0]]
+    overflow.watch_sum(f"gradient of b{k + 2}", most, by_bias, trace.unscaled)
+    return [by_weight, by_bias]
 
 
 Rule = Callable[[Case, Trace, Arithmetic, bool], Bound]
@@ -207,4 +210,4 @@ def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool =
         return bounds[0]
     tensors = [np.maximum.reduce(of) for of in zip(*(b.tensors for b in bounds), strict=True)]
     overflow = next((b.overflow for b in bounds if b.overflow), None)
-    return Bound(tensors, overflow, bounds[0].kinks)
+    return Bound(tensors, overflow, bounds[0].kinks, max(b.growth for b in bounds))

@@ -230,14 +230,18 @@ def evaluate(
         return Outcome(
             _unjudged_row(case, attempts, Attempt("", "error", message=certificate)), [], []
         )
-    evidence = Evidence(case)
+    promises = {
+        tried.engine: plan.promised(tried.engine, crew[tried.engine].arithmetic(case.dtype))  # type: ignore[union-attr]
+        for tried in attempts
+        if tried.gradients is not None
+    }
+    evidence = Evidence(case, promises.values())
     place = _place(case)
     errors = []
     for tried in attempts:
         if tried.gradients is not None:
-            own = crew[tried.engine].arithmetic(case.dtype)  # type: ignore[union-attr]
-            arithmetic = plan.promised(tried.engine, own)
-            for row in judge(evidence, arithmetic, tried.gradients, deep, tried.stages):
+            promise = promises[tried.engine]
+            for row in judge(evidence, promise, tried.gradients, deep, tried.stages):
                 errors.append({**place, "engine": tried.engine, **row})
     pairs = _pairs(case, evidence, attempts)
     seconds = time.perf_counter() - started

@@ -1,7 +1,9 @@
 """The values that pass from stage to stage: frozen, with their shapes, no algorithms."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,12 +56,12 @@ class Architecture:
         """(n_{l-1}, n_l) for l = 2 … N."""
         return tuple(zip(self.widths[:-1], self.widths[1:], strict=True))
 
-    @property
+    @cached_property
     def tensor_names(self) -> tuple[str, ...]:
         """ "w2", "b2", "w3", "b3", … with the paper's layer index."""
         return tuple(f"{kind}{layer}" for layer in range(2, self.layers + 1) for kind in "wb")
 
-    @property
+    @cached_property
     def tensor_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the tensors, in the order of `tensor_names`."""
         return tuple(s for shape in self.weight_shapes for s in (shape, shape[1:]))
@@ -68,6 +70,15 @@ class Architecture:
     def parameters(self) -> int:
         """The number of weights and biases."""
         return sum((n + 1) * m for n, m in self.weight_shapes)
+
+    def split(self, flat: Array) -> list[Array]:
+        """A vector of all parameters as tensors, in the order of `tensor_names`; views of it."""
+        tensors, start = [], 0
+        for shape in self.tensor_shapes:
+            stop = start + math.prod(shape)
+            tensors.append(flat[start:stop].reshape(shape))
+            start = stop
+        return tensors
 
 
 @dataclass(frozen=True, eq=False)

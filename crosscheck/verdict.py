@@ -4,14 +4,14 @@ Nothing here is tuned. An engine beyond its bound is proved wrong; where no stat
 made, none is, and the reason is named.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import double_double, orders, reference, stagewise, ulp
+from crosscheck import bound, double_double, orders, reference, stagewise, ulp
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler, Scale
@@ -32,16 +32,19 @@ LEAST_RADIUS = 2.0**-1070
 class Evidence:
     """What a case is judged by: its float64 trace, its enclosure, and bounds by arithmetic.
 
-    Each is computed when first needed and kept. float64 engines are judged by the oracle's
+    Each is computed when first needed and kept; the bounds of `expected` arithmetics are made
+    together, which is cheaper. float64 engines are judged by the oracle's
     balls, narrower ones by the float64 trace and the bound on it.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, expected: Iterable[Arithmetic] = ()) -> None:
         self.case = case
+        self._expected = expected
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
         self._scales: dict[Arithmetic, Scale] = {}
         self._enclosure: Enclosure | None = None
+        self._radius: Bound | None = None
 
     @cached_property
     def ruler(self) -> Ruler:
@@ -61,9 +64,26 @@ class Evidence:
     def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
+        if key not in self._bounds and not absolute and _joins(arithmetic):
+            self._bounds |= self._together({self._plain, arithmetic, *self._expected})
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]
+
+    @property
+    def _plain(self) -> Arithmetic:
+        return Arithmetic(self.case.dtype)
+
+    def _together(self, wanted: set[Arithmetic]) -> "dict[tuple[Arithmetic, bool], Bound]":
+        """The contracted bounds of these in one pass, and with them the reference's radius."""
+        keys = [(a, False) for a in wanted if _joins(a) and (a, False) not in self._bounds]
+        rules = [bound.rules_of(arithmetic) for arithmetic, _ in keys]
+        if double_double.supports(self.case) and self._radius is None:
+            rules.append(double_double.RULES)
+        found = bound.by_rules(self.case, self.trace, bound.Together(rules))
+        if len(found) > len(keys):
+            self._radius = found[-1]
+        return dict(zip(keys, found, strict=False))
 
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
         """The ℓ2 bound and what goes with it."""
@@ -85,21 +105,21 @@ class Evidence:
     @property
     def relative_radius(self) -> float:
         """The largest radius of the reference, as a share of the plain bound B."""
-        allowed = self.bound(Arithmetic(self.case.dtype)).tensors
+        allowed = self.bound(self._plain).tensors
         pairs = zip(self.enclosure.radius, allowed, strict=True)
         with np.errstate(invalid="ignore"):
             return float(max(np.nanmax(radius / most, initial=0.0) for radius, most in pairs))
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
-        radius = self.bound(Arithmetic("float64")).tensors
         exact = self.trace.tensors()
+        radius = bound.of_evaluation(self.case, self.trace, self.bound(self._plain))
         return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
 
     def _for_float64(self) -> Enclosure:
         """Double-double where its radius suffices, else balls."""
-        allowed = self.bound(Arithmetic("float64")).tensors
-        found = double_double.enclose(self.case, self.trace)
+        allowed = self.bound(self._plain).tensors
+        found = double_double.enclose(self.case, self.trace, self._radius)
         return found if found is not None and _is_narrow(found, allowed) else self._balls()
 
     def _balls(self) -> Enclosure:
@@ -113,6 +133,11 @@ class Evidence:
             bits *= 2
             enclosure = oracle.enclose(self.case, bits)
         return enclosure
+
+
+def _joins(arithmetic: Arithmetic) -> bool:
+    """Whether its bound can be made in one pass with others."""
+    return arithmetic.order == "contracted" and arithmetic.accumulate is None
 
 
 def first_disagreement(one: Enclosure, other: Enclosure) -> int | None:
