@@ -1,12 +1,14 @@
-"""All tensors of a gradient measured at once, where no entry is beyond its bound.
+"""All tensors of several gradients of a case measured at once, where no entry is beyond its bound.
 
-The same numbers, to the bit, as `verdict.measure` gives tensor by tensor; the entries of all
-tensors lie side by side, so that a small network does not pay for each of its tensors.
+The same numbers, to the bit, as `tensor_errors.measure` gives tensor by tensor; the entries of
+all tensors lie side by side, a row for each gradient, so that a small network does not pay for
+each of its tensors.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,19 +17,29 @@ from crosscheck import ulp
 from crosscheck.formats import FloatFormat
 from crosscheck.values import Array, Enclosure
 
-
-def flat(tensors: Sequence[Array]) -> Array:
-    """The entries of all tensors side by side, in float64."""
-    return np.concatenate([tensor.ravel() for tensor in tensors]).astype(np.float64, copy=False)
+Measured = tuple[dict[str, Any], bool]
+"""The columns of a tensor's row, and whether the tensor is proved to lie within the bound."""
 
 
-def median(values: Array) -> float:
-    """np.median of a vector that holds no NaN, to the bit, at a tenth of its cost."""
-    half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
+def flat(gradients: Sequence[Sequence[Array]]) -> Array:
+    """A row for each gradient: the entries of all its tensors side by side, in float64."""
+    count = sum(tensor.size for tensor in gradients[0])
+    rows = np.empty((len(gradients), count))
+    for row, tensors in zip(rows, gradients, strict=True):
+        np.concatenate([tensor.ravel() for tensor in tensors], out=row)
+    return rows
+
+
+def medians(values: Array) -> Array:
+    """np.median along the last axis of what holds no NaN, to the bit, at a tenth of its cost."""
+    count = values.shape[-1]
+    half = count // 2
+    if count % 2:
+        middle: Array = np.partition(values, half)[..., half]
+        return middle
     ordered = np.partition(values, (half - 1, half))
-    return float((ordered[half - 1] + ordered[half]) / 2)
+    mean: Array = (ordered[..., half - 1] + ordered[..., half]) / 2
+    return mean
 
 
 class Ruler:
@@ -36,15 +48,17 @@ class Ruler:
     def __init__(self, enclosure: Enclosure, shapes: Sequence[tuple[int, ...]], of: FloatFormat):
         self.shapes, self.format = shapes, of
         self.sizes = [math.prod(shape) for shape in shapes]
-        self.starts = np.cumsum([0, *self.sizes[:-1]])
-        self.hi, self.lo = flat(enclosure.hi), flat(enclosure.lo)
-        self.radius = flat(enclosure.radius)
+        self.starts = [0]
+        for size in self.sizes[:-1]:
+            self.starts.append(self.starts[-1] + size)
+        self.hi, self.lo, self.radius = flat([enclosure.hi, enclosure.lo, enclosure.radius])
 
     @cached_property
     def magnitude(self) -> Array:
         """|exact|, and ∞ where it is zero, so that relative errors there are zero."""
         magnitude = np.abs(self.hi)
-        return np.where(magnitude == 0, np.inf, magnitude)
+        magnitude[magnitude == 0] = np.inf
+        return magnitude
 
     @cached_property
     def unit(self) -> Array:
@@ -53,32 +67,108 @@ class Ruler:
     @cached_property
     def nonzero(self) -> list[Array | None]:
         """For each tensor where exact ≠ 0, or None where that is everywhere."""
+        if self.hi.all():
+            return [None] * len(self.sizes)
         parts = self.parts(self.hi != 0)
         return [None if part.all() else part for part in parts]
 
     def parts(self, entries: Array) -> list[Array]:
-        """The entries of each tensor."""
-        return [
-            entries[start : start + size]
-            for start, size in zip(self.starts.tolist(), self.sizes, strict=True)
-        ]
+        """The entries of each tensor, along the last axis."""
+        places = zip(self.starts, self.sizes, strict=True)
+        return [entries[..., start : start + size] for start, size in places]
 
-    def largest_differences(
-        self, one: Sequence[Array], other: Sequence[Array]
-    ) -> tuple[float, Array]:
-        """The largest |a - b| of all entries, and the largest in ulps of each tensor."""
+    def differences(self, got: Array) -> Iterator[tuple[int, int, float, Array]]:
+        """For each two rows of `got` their places, the largest |a - b| of all entries, and the
+        largest in ulps of each tensor."""
+        pairs = list(combinations(range(len(got)), 2))
+        if not pairs:
+            return
+        one, other = np.array(pairs).T
         with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(flat(one) - flat(other))
+            difference = np.abs(got[one] - got[other])
             difference[np.isnan(difference)] = np.inf
-            in_ulps = np.maximum.reduceat(difference / self.unit, self.starts)
-        return float(difference.max()), in_ulps
+            in_ulps = np.maximum.reduceat(difference / self.unit, self.starts, axis=1)
+        for (a, b), largest, of_tensors in zip(pairs, difference.max(1), in_ulps, strict=True):
+            yield a, b, float(largest), of_tensors
+
+    def measure(self, got: Array, allowed: Array) -> "list[list[Measured] | None]":
+        """For each row of `got`, bounded by that of `allowed`, what is to say of its tensors.
+
+        None where an entry is beyond its bound, or is no finite number.
+        """
+        with np.errstate(all="ignore"):
+            error = np.abs((got - self.hi) - self.lo)
+            sound = (error - self.radius <= allowed).all(1) & np.isfinite(error).all(1)
+            if not sound.all():
+                got, allowed, error = got[sound], allowed[sound], error[sound]
+            found = iter(self._columns(got, allowed, error) if len(got) else ())
+        return [next(found) if of else None for of in sound.tolist()]
+
+    def _columns(self, got: Array, allowed: Array, error: Array) -> list[list[Measured]]:
+        within = np.logical_and.reduceat(error + self.radius <= allowed, self.starts, axis=1)
+        shares = np.empty((3, *error.shape))
+        np.divide(error, self.magnitude, out=shares[0])
+        np.divide(error, self.unit, out=shares[1])
+        np.divide(error, allowed, out=shares[2])
+        shares[2][error == 0] = 0.0
+        tops = np.fmax.reduceat(shares, self.starts, axis=2)
+        rows: list[list[Measured]] = [[] for _ in got]
+        parts = zip(self.parts(error), self.parts(shares[:2]), strict=True)
+        for which, (errors, of_tensor) in enumerate(parts):
+            worst = errors.argmax(1).tolist()
+            middles = self._middles(which, of_tensor).T.tolist()
+            most = tops[:, :, which].T.tolist()
+            proved = within[:, which].tolist()
+            for place, mine in enumerate(rows):
+                numbers = (*most[place], *middles[place])
+                row = self._row(which, worst[place], numbers, got[place], error[place])
+                row["bound"] = allowed.item(place, self.starts[which] + worst[place])
+                mine.append((row, proved[place]))
+        return rows
+
+    def _middles(self, which: int, shares: Array) -> Array:
+        """Medians of the relative error, where exact ≠ 0, and of the distance in ulps."""
+        known = self.nonzero[which]
+        if known is None:
+            return medians(shares)
+        relative = medians(shares[0][:, known]) if known.any() else np.full(shares.shape[1], np.nan)
+        return np.stack([relative, medians(shares[1])])
+
+    def _row(
+        self, which: int, worst: int, numbers: Sequence[float], got: Array, error: Array
+    ) -> dict[str, Any]:
+        """The columns but `bound`; `numbers` are the largest relative error, distance and use,
+        and the medians of the first two."""
+        most_relative, distance, use, relative, median_distance = numbers
+        place = self.starts[which] + worst
+        value, exact = got.item(place), self.hi.item(place)
+        known = self.nonzero[which]
+        if known is not None and not known.any():
+            most_relative = math.nan
+        return {
+            "entries": self.sizes[which],
+            "mismatched": 0,
+            "max_abs_error": error.item(place),
+            "max_rel_error": most_relative,
+            "max_ulp": distance,
+            "median_ulp": median_distance,
+            "effective_bits": ulp.effective_bits(most_relative, self.format),
+            "correct_digits": ulp.effective_bits(relative, self.format) * DIGITS_A_BIT,
+            "bound_use": use,
+            "worst_index": _index(worst, self.shapes[which]),
+            "got": value,
+            "exact": exact,
+            "radius": math.ulp(exact) / 2 + self.radius.item(place),
+            "got_hex": value.hex(),
+            "exact_hex": exact.hex(),
+        }
 
 
 class Scale:
     """A ruler with the bound of one arithmetic."""
 
     def __init__(self, ruler: Ruler, allowed: Sequence[Array]) -> None:
-        self.ruler, self.allowed = ruler, flat(allowed)
+        self.ruler, self.allowed = ruler, flat([allowed])[0]
 
     @cached_property
     def power(self) -> list[float]:
@@ -88,63 +178,10 @@ class Scale:
         counted = (ruler.hi != 0) | (exact + ruler.radius > self.allowed)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = self.allowed / exact
+        if counted.all():
+            return [float(medians(part)) for part in ruler.parts(share)]
         kept = zip(ruler.parts(share), ruler.parts(counted), strict=True)
-        return [
-            median(share if where.all() else share[where]) if where.any() else math.nan
-            for share, where in kept
-        ]
-
-    def measure(self, tensors: Sequence[Array]) -> "list[tuple[dict[str, Any], bool]] | None":
-        """For each tensor its columns, and whether it is proved to lie within the bound.
-
-        None where an entry is beyond its bound, or is no finite number.
-        """
-        ruler = self.ruler
-        got = flat(tensors)
-        with np.errstate(all="ignore"):
-            error = np.abs((got - ruler.hi) - ruler.lo)
-            fine = error - ruler.radius <= self.allowed
-            if not (fine.all() and np.isfinite(error).all()):
-                return None
-            within = np.logical_and.reduceat(error + ruler.radius <= self.allowed, ruler.starts)
-            relative, distance = error / ruler.magnitude, error / ruler.unit
-            use = np.where(error == 0, 0.0, error / self.allowed)
-            tops = [np.fmax.reduceat(of, ruler.starts).tolist() for of in (relative, distance, use)]
-        parts = map(ruler.parts, (got, error, relative, distance))
-        rows = []
-        for which, (g, e, r, d) in enumerate(zip(*parts, strict=True)):
-            known = ruler.nonzero[which]
-            middle = r if known is None else r[known]
-            row = self._row(which, g, e, [top[which] for top in tops], middle)
-            row["median_ulp"] = median(d)
-            rows.append((row, bool(within[which])))
-        return rows
-
-    def _row(
-        self, which: int, got: Array, error: Array, tops: Sequence[float], relative: Array
-    ) -> dict[str, Any]:
-        ruler = self.ruler
-        worst = int(error.argmax())
-        place = int(ruler.starts[which]) + worst
-        value, exact = float(got[worst]), float(ruler.hi[place])
-        most_relative, middle = (tops[0], median(relative)) if len(relative) else (math.nan,) * 2
-        return {
-            "entries": len(error),
-            "mismatched": 0,
-            "max_abs_error": float(error[worst]),
-            "max_rel_error": most_relative,
-            "max_ulp": tops[1],
-            "effective_bits": ulp.effective_bits(most_relative, ruler.format),
-            "correct_digits": ulp.effective_bits(middle, ruler.format) * DIGITS_A_BIT,
-            "bound_use": tops[2],
-            "worst_index": _index(worst, ruler.shapes[which]),
-            "got": value,
-            "exact": exact,
-            "bound": float(self.allowed[place]),
-            "radius": math.ulp(abs(exact)) / 2 + float(ruler.radius[place]),
-            "got_hex": value.hex(),
-            "exact_hex": exact.hex(),
-        }
+        return [float(medians(part[of])) if of.any() else math.nan for part, of in kept]
 
 
 DIGITS_A_BIT = float(np.log10(2))
@@ -152,4 +189,7 @@ DIGITS_A_BIT = float(np.log10(2))
 
 def _index(place: int, shape: tuple[int, ...]) -> str:
     """A place among the entries as an index, such as [6, 1]."""
-    return f"[{place}]" if len(shape) == 1 else str(list(divmod(place, shape[1])))
+    if len(shape) == 1:
+        return f"[{place}]"
+    row, column = divmod(place, shape[1])
+    return f"[{row}, {column}]"

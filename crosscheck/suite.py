@@ -3,20 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from crosscheck import rows, sampling
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.measuring import flat
 from crosscheck.plan import Plan as Plan, Span
 from crosscheck.values import Array, Case, Gradients
-from crosscheck.verdict import Evidence, first_disagreement, judge
+from crosscheck.verdict import Claim, Evidence, first_disagreement, judge_all
 
 
 @dataclass(frozen=True)
@@ -230,20 +229,16 @@ def evaluate(
         return Outcome(
             _unjudged_row(case, attempts, Attempt("", "error", message=certificate)), [], []
         )
-    promises = {
-        tried.engine: plan.promised(tried.engine, crew[tried.engine].arithmetic(case.dtype))  # type: ignore[union-attr]
-        for tried in attempts
-        if tried.gradients is not None
-    }
-    evidence = Evidence(case, promises.values())
+    answered = [tried for tried in attempts if tried.gradients is not None]
+    claims = [_claim(plan, crew, case, tried) for tried in answered]
+    evidence = Evidence(case, [claim.arithmetic for claim in claims])
     place = _place(case)
-    errors = []
-    for tried in attempts:
-        if tried.gradients is not None:
-            promise = promises[tried.engine]
-            for row in judge(evidence, promise, tried.gradients, deep, tried.stages):
-                errors.append({**place, "engine": tried.engine, **row})
-    pairs = _pairs(case, evidence, attempts)
+    errors = [
+        {**place, "engine": tried.engine, **row}
+        for tried, of_engine in zip(answered, judge_all(evidence, claims, deep), strict=True)
+        for row in of_engine
+    ]
+    pairs = _pairs(case, evidence, answered)
     seconds = time.perf_counter() - started
     row = _case_row(case, evidence, attempts, seconds) | {"certificate": certificate}
     return Outcome(row, errors, pairs)
@@ -343,28 +338,35 @@ def _unjudged_row(case: Case, attempts: Sequence[Attempt], failed: Attempt) -> d
     return {**_unreferenced_row(case, lost), **unknown}
 
 
-def _pairs(case: Case, evidence: Evidence, attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+def _claim(plan: Plan, crew: Crew, case: Case, tried: Attempt) -> Claim:
+    """What an engine that answered is judged by."""
+    engine = crew[tried.engine]
+    assert not isinstance(engine, Unsupported)
+    assert tried.gradients is not None
+    promised = plan.promised(tried.engine, engine.arithmetic(case.dtype))
+    return Claim(promised, tried.gradients, tried.stages)
+
+
+def _pairs(case: Case, evidence: Evidence, answered: Sequence[Attempt]) -> list[dict[str, Any]]:
     """The largest differences between each two engines that answered."""
-    answered = [tried for tried in attempts if tried.gradients is not None]
-    return [_difference(case, evidence, a, b) for a, b in combinations(answered, 2)]
-
-
-def _difference(case: Case, evidence: Evidence, a: Attempt, b: Attempt) -> dict[str, Any]:
-    assert a.gradients is not None
-    assert b.gradients is not None
-    largest, in_ulps = evidence.ruler.largest_differences(
-        a.gradients.tensors(), b.gradients.tensors()
-    )
-    worst = int(np.argmax(in_ulps))
-    return {
-        "case": case.id,
-        "dtype": case.dtype,
-        "engine_a": a.engine,
-        "engine_b": b.engine,
-        "max_abs_difference": largest,
-        "max_ulp_difference": float(in_ulps[worst]),
-        "tensor": case.architecture.tensor_names[worst],
-    }
+    if len(answered) < 2:
+        return []
+    got = flat([tried.gradients.tensors() for tried in answered if tried.gradients])
+    rows = []
+    for a, b, largest, in_ulps in evidence.ruler.differences(got):
+        worst = int(in_ulps.argmax())
+        rows.append(
+            {
+                "case": case.id,
+                "dtype": case.dtype,
+                "engine_a": answered[a].engine,
+                "engine_b": answered[b].engine,
+                "max_abs_difference": largest,
+                "max_ulp_difference": float(in_ulps[worst]),
+                "tensor": case.architecture.tensor_names[worst],
+            }
+        )
+    return rows
 
 
 def run(plan: Plan, crew: Crew, progress: Callable[[int], None] = lambda done: None) -> Frames:

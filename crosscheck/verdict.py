@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import bound, double_double, orders, reference, stagewise, ulp
+from crosscheck import bound, double_double, orders, reference, stagewise, tensor_errors
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound, Trace
-from crosscheck.measuring import Ruler, Scale
+from crosscheck.measuring import Measured, Ruler, Scale, flat
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
+from crosscheck.tensor_errors import TensorErrors as TensorErrors
 from crosscheck.values import Array, Case, Enclosure, Gradients
 
 HIGHEST_BITS = 4096
@@ -159,47 +160,6 @@ def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class TensorErrors:
-    """A tensor's errors against the exact gradient, entry by entry, in float64."""
-
-    got: Array
-    exact: Array
-    error: Array
-    radius: Array
-    allowed: Array
-
-    @classmethod
-    def of(cls, got: Array, enclosure: Enclosure, which: int, allowed: Array) -> "TensorErrors":
-        values = got.astype(np.float64)
-        hi, lo = enclosure.hi[which], enclosure.lo[which]
-        with np.errstate(invalid="ignore", over="ignore"):
-            error = np.abs((values - hi) - lo)
-        error[np.isnan(error)] = np.inf
-        return cls(values, hi, error, enclosure.radius[which], allowed)
-
-    @property
-    def beyond(self) -> Array:
-        """Entries proved wrong: even the nearest exact value is farther than B."""
-        with np.errstate(invalid="ignore"):
-            proved: Array = self.error - self.radius > self.allowed
-        return proved | ~np.isfinite(self.got)
-
-    @property
-    def within(self) -> bool:
-        """Whether every entry is proved to lie within B."""
-        return bool(np.all(self.error + self.radius <= self.allowed))
-
-    @property
-    def power(self) -> float:
-        """Median B / |g| over g ≠ 0, or NaN where the gradient is exactly zero."""
-        nonzero = (self.exact != 0) | (np.abs(self.exact) + self.radius > self.allowed)
-        if not nonzero.any():
-            return float("nan")
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return float(np.median(self.allowed[nonzero] / np.abs(self.exact[nonzero])))
-
-
 class Cleared(NamedTuple):
     """Errors none of which is beyond its bound, as far as a verdict needs them."""
 
@@ -302,94 +262,113 @@ def stagewise_checks(
     return Stagewise(tuple(stagewise.checks(evidence.case, stages, arithmetic)))
 
 
+class Claim(NamedTuple):
+    """What an engine returned for a case, by which arithmetic, and what it shows of its stages."""
+
+    arithmetic: Arithmetic
+    gradients: Gradients
+    stages: Mapping[str, Array] | None = None
+
+
+Row = dict[str, Any]
+
+
 def judge(
     evidence: Evidence,
     arithmetic: Arithmetic,
     gradients: Gradients,
     deep: bool = False,
     stages: Mapping[str, Array] | None = None,
-) -> list[dict[str, Any]]:
-    """A row per tensor: the case's columns are the caller's to add.
+) -> list[Row]:
+    """A row per tensor of one engine's gradient; see `judge_all`."""
+    return judge_all(evidence, [Claim(arithmetic, gradients, stages)], deep)[0]
 
-    `deep` adds the ℓ2 bound and what the formula loses; `stages`, what the engine shows of its
-    intermediates, the stagewise checks.
+
+def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -> list[list[Row]]:
+    """For each claim a row per tensor: the case's columns are the caller's to add.
+
+    `deep` adds the ℓ2 bound and what the formula loses; stages, where they are shown, the
+    stagewise checks.
     """
-    seen = stagewise_checks(evidence, arithmetic, stages)
-    measured = evidence.scale(arithmetic).measure(gradients.tensors())
-    if measured is not None:
-        return _cleared(evidence, arithmetic, gradients, measured, deep, seen)
-    tensors = zip(evidence.case.architecture.tensor_names, gradients.tensors(), strict=True)
+    if not claims:
+        return []
+    allowed = np.stack([evidence.scale(claim.arithmetic).allowed for claim in claims])
+    got = flat([claim.gradients.tensors() for claim in claims])
+    measured = evidence.ruler.measure(got, allowed)
     return [
-        _row(evidence, arithmetic, which, name, got, deep, seen)
-        for which, (name, got) in enumerate(tensors)
+        _judge_one(evidence, claim, rows, deep)
+        for claim, rows in zip(claims, measured, strict=True)
     ]
 
 
-def _cleared(
-    evidence: Evidence,
-    arithmetic: Arithmetic,
-    gradients: Gradients,
-    measured: Sequence[tuple[dict[str, Any], bool]],
-    deep: bool,
-    seen: Stagewise,
-) -> list[dict[str, Any]]:
-    """The rows of a gradient of which no entry is beyond its bound."""
-    limits, power = evidence.bound(arithmetic), evidence.scale(arithmetic).power
-    found = []
-    for which, name in enumerate(evidence.case.architecture.tensor_names):
-        row, within = measured[which]
-        row["tensor"], row["power"] = name, power[which]
-        suspicion = Suspicion(absolute_only=seen.absolute_only)
-        checks = "B"
-        if deep:
-            got, allowed = gradients.tensors()[which], limits.tensors[which]
-            errors = TensorErrors.of(got, evidence.enclosure, which, allowed)
-            row |= evidence.sensitivities(arithmetic).measure(errors, which)
+def _judge_one(
+    evidence: Evidence, claim: Claim, measured: list[Measured] | None, deep: bool
+) -> list[Row]:
+    """The rows of one claim, from its measures if none of its entries is beyond its bound."""
+    seen = stagewise_checks(evidence, claim.arithmetic, claim.stages)
+    judgement = Judgement(evidence, claim, seen, deep)
+    names = evidence.case.architecture.tensor_names
+    if measured is None:
+        return [judgement.of_wrong(which, name) for which, name in enumerate(names)]
+    return [judgement.of_cleared(which, name, *measured[which]) for which, name in enumerate(names)]
+
+
+class Judgement(NamedTuple):
+    """What all tensors of a claim are judged by."""
+
+    evidence: Evidence
+    claim: Claim
+    seen: Stagewise
+    deep: bool
+
+    def of_cleared(self, which: int, name: str, row: Row, within: bool) -> Row:
+        """The row of a tensor of which no entry is beyond its bound."""
+        row["tensor"] = name
+        row["power"] = power = self.evidence.scale(self.claim.arithmetic).power[which]
+        return self._ruled(row, which, Cleared(within), self.seen.absolute_only, power)
+
+    def of_wrong(self, which: int, name: str) -> Row:
+        """The row of a tensor in a gradient that has an entry beyond its bound somewhere."""
+        strict = errors = self._errors(which)
+        limits = self.evidence.bound(self.claim.arithmetic)
+        if strict.beyond.any() and not limits.overflow and not self.seen.activations_seen:
+            lax = self.evidence.bound(self.claim.arithmetic, absolute=True).tensors[which]
+            errors = replace(strict, allowed=lax)
+        row = {"tensor": name, **tensor_errors.measure(errors, self.evidence.case)}
+        row["power"] = strict.power
+        absolute_only = self.seen.absolute_only or errors is not strict
+        return self._ruled(row, which, errors, absolute_only, strict.power)
+
+    def _errors(self, which: int) -> TensorErrors:
+        allowed = self.evidence.bound(self.claim.arithmetic).tensors[which]
+        got = self.claim.gradients.tensors()[which]
+        return TensorErrors.of(got, self.evidence.enclosure, which, allowed)
+
+    def _ruled(
+        self,
+        row: Row,
+        which: int,
+        errors: TensorErrors | Cleared,
+        absolute_only: bool,
+        power: float,
+    ) -> Row:
+        """The row with the deeper checks, where they are made, and the verdict."""
+        limits = self.evidence.bound(self.claim.arithmetic)
+        row |= UNTRIED
+        suspicion, checks, broken = Suspicion(absolute_only=absolute_only), "B", ""
+        if self.deep:
+            full = self._errors(which) if isinstance(errors, Cleared) else errors
+            row |= self.evidence.sensitivities(self.claim.arithmetic).measure(full, which)
             suspicion = replace(suspicion, l2_use=row["l2_use"])
             checks += ", ℓ2"
-        if telling := seen.telling:
+        if telling := self.seen.telling:
             row |= {"stage": telling.place, "stage_use": telling.use}
+            broken = self.seen.sentence_for(row["tensor"])
             checks += ", stages"
-        broken, kinks = seen.sentence_for(name), limits.kinks[which]
-        verdict, reason = rule(
-            Cleared(within), limits.overflow, kinks, suspicion, broken, power[which]
-        )
-        row |= {"checks": checks, "verdict": verdict, "reason": reason}
-        found.append({**UNTRIED, **row})
-    return found
-
-
-def _row(
-    evidence: Evidence,
-    arithmetic: Arithmetic,
-    which: int,
-    name: str,
-    got: Array,
-    deep: bool,
-    seen: Stagewise,
-) -> dict[str, Any]:
-    limits = evidence.bound(arithmetic)
-    strict = TensorErrors.of(got, evidence.enclosure, which, limits.tensors[which])
-    errors = strict
-    if strict.beyond.any() and not limits.overflow and not seen.activations_seen:
-        lax = evidence.bound(arithmetic, absolute=True).tensors[which]
-        errors = replace(strict, allowed=lax)
-    row = {"tensor": name, **measure(errors, evidence.case), "power": strict.power}
-    absolute_only = seen.absolute_only or errors is not strict
-    suspicion = Suspicion(absolute_only=absolute_only)
-    checks = ["B"]
-    if deep:
-        row |= evidence.sensitivities(arithmetic).measure(errors, which)
-        suspicion = replace(suspicion, l2_use=row["l2_use"])
-        checks.append("ℓ2")
-    if telling := seen.telling:
-        row |= {"stage": telling.place, "stage_use": telling.use}
-        checks.append("stages")
-    broken = seen.sentence_for(name)
-    verdict, reason = rule(
-        errors, limits.overflow, limits.kinks[which], suspicion, broken, strict.power
-    )
-    return {**UNTRIED, **row, "checks": ", ".join(checks), "verdict": verdict, "reason": reason}
+        verdict = rule(errors, limits.overflow, limits.kinks[which], suspicion, broken, power)
+        row["checks"] = checks
+        row["verdict"], row["reason"] = verdict
+        return row
 
 
 UNTRIED: Mapping[str, Any] = {
@@ -400,40 +379,3 @@ UNTRIED: Mapping[str, Any] = {
     "roundoff_bits": float("nan"),
 }
 """The columns of the deeper checks where they were not made."""
-
-
-def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
-    """Everything a row says of a tensor's errors but its verdict."""
-    worst = _worst(errors)
-    nonzero = errors.exact != 0
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        relative = errors.error[nonzero] / np.abs(errors.exact[nonzero])
-        use = np.where(errors.error == 0, 0.0, errors.error / errors.allowed)
-    distance = ulp.in_ulps(errors.error, errors.exact, case.format)
-    max_relative = float(relative.max()) if nonzero.any() else float("nan")
-    median = float(np.median(relative)) if nonzero.any() else float("nan")
-    return {
-        "entries": errors.got.size,
-        "mismatched": int(errors.beyond.sum()),
-        "max_abs_error": float(errors.error.max()),
-        "max_rel_error": max_relative,
-        "max_ulp": float(distance.max()),
-        "median_ulp": float(np.median(distance)),
-        "effective_bits": ulp.effective_bits(max_relative, case.format),
-        "correct_digits": ulp.effective_bits(median, case.format) * float(np.log10(2)),
-        "bound_use": float(np.fmax.reduce(use, axis=None)),
-        "worst_index": str([int(i) for i in worst]),
-        "got": float(errors.got[worst]),
-        "exact": float(errors.exact[worst]),
-        "bound": float(errors.allowed[worst]),
-        "radius": float(np.spacing(np.abs(errors.exact[worst])) / 2 + errors.radius[worst]),
-        "got_hex": float(errors.got[worst]).hex(),
-        "exact_hex": float(errors.exact[worst]).hex(),
-    }
-
-
-def _worst(errors: TensorErrors) -> tuple[int, ...]:
-    """The entry of the greatest absolute error, among those beyond their bound if any are."""
-    beyond = errors.beyond
-    candidates = np.where(beyond, errors.error, -1.0) if beyond.any() else errors.error
-    return tuple(int(i) for i in np.unravel_index(int(candidates.argmax()), candidates.shape))

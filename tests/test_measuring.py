@@ -21,7 +21,7 @@ def test_the_rows_are_those_of_each_tensor_alone(dtype, deep, monkeypatch):
         found = engine.gradients(case)
         fast = verdict.judge(verdict.Evidence(case), promise, found, deep)
         with monkeypatch.context() as patched:
-            patched.setattr(measuring.Scale, "measure", lambda *_: None)
+            patched.setattr(measuring.Ruler, "measure", lambda _, got, __: [None] * len(got))
             slow = verdict.judge(verdict.Evidence(case), promise, found, deep)
         assert [sorted(map(repr, row.items())) for row in fast] == [
             sorted(map(repr, row.items())) for row in slow
@@ -38,11 +38,16 @@ def test_a_wrong_entry_is_never_cleared(wrong):
     evidence = verdict.Evidence(case)
     promise = engine.arithmetic("float64")
     bad = Gradients(None, weights, found.biases)
-    assert evidence.scale(promise).measure(bad.tensors()) is None
-    assert verdict.judge(evidence, promise, bad)[0]["verdict"] == "DEFECT"
+    claims = [verdict.Claim(promise, found), verdict.Claim(promise, bad)]
+    right, wrong = verdict.judge_all(evidence, claims)
+    assert wrong[0]["verdict"] == "DEFECT"
+    assert right == verdict.judge(evidence, promise, found)
+    got = measuring.flat([found.tensors(), bad.tensors()])
+    allowed = evidence.scale(promise).allowed[None].repeat(2, axis=0)
+    assert [of is None for of in evidence.ruler.measure(got, allowed)] == [False, True]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 10, 101])
 def test_the_median_is_numpys(length):
-    values = np.random.default_rng(length).standard_normal(length)
-    assert measuring.median(values) == np.median(values)
+    values = np.random.default_rng(length).standard_normal((3, length))
+    np.testing.assert_array_equal(measuring.medians(values), np.median(values, axis=1))
