@@ -207,9 +207,14 @@ class Rules:
         error += self.u * (size + bias + error)
         return error, total + bias
 
+    @property
+    def adds(self) -> bool:
+        """Whether a product may be off by more than its sums are."""
+        return bool(self.tau)
+
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """Subnormal operands that are read as zero: each stands against all its partners."""
-        if self.tau:
+        if self.adds:
             rows = left.most.sum(-1)[..., :, None]
             columns = right.most.sum(-2)[..., None, :]
             error += self.tau * (rows + columns + left.size.shape[-1] * self.tau)
@@ -249,6 +254,7 @@ class Together(Rules):
             raise ValueError("rules with a wider accumulator are applied by themselves")
         self.members, self.wider = tuple(members), False
         self.count = len(members)
+        self._adding = [(place, rules) for place, rules in enumerate(members) if rules.adds]
         for name in ("u", "tau", "largest", "inner", "evaluation", "absolute", "cancels"):
             setattr(self, name, _for_each([getattr(rules, name) for rules in members]))
         self.eta = np.array([rules.eta for rules in members]).reshape(-1, 1, 1)
@@ -259,7 +265,7 @@ class Together(Rules):
         return _for_each([rules.gamma(k) for rules in self.members])
 
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
-        for place, rules in enumerate(self.members):
+        for place, rules in self._adding:
             rules._add_to_product(error[place], left.at(place), right.at(place))
 
 
@@ -556,11 +562,12 @@ def _gradients(
 
     Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
     """
-    by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
-    # A mean taken by scaling the activations first may underflow there.
-    by_weight += rules.eta * trace.unscaled * delta.most.sum(-2, keepdims=True)
-    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
     ones = Uncertain(np.ones((1, delta.size.shape[-2])), None)
     by_bias, most = rules.product(ones, delta, trace.biases[k][None], wider=False)
     overflow.watch_sum(f"gradient of b{k + 2}", most, by_bias, trace.unscaled)
+    # A mean taken by scaling the activations first may underflow there.
+    scaled_first = rules.eta * trace.unscaled * most
+    by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
+    by_weight += scaled_first
+    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
     return [by_weight, by_bias]

@@ -209,6 +209,8 @@ class DoubleDoubleRules(Rules):
         self.eta = UNDERFLOW
         self.evaluation = bound.ALLOWANCE * 2.0**-53 / unit
 
+    adds = True
+
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """What a sliced product rounds."""
         if is_sliced(left.size.shape, right.size.shape):

@@ -45,8 +45,8 @@ class Plan:
     `engines` are names of the table, or of a user's functions; cases have the indices
     0 … cases - 1 in each dtype. `sampled` names engines that take only the indices divisible
     by a number. `deep` says where the checks that cost most are made, `certify` where the
-    oracle is certified: "sample" or "all". `accumulate` holds pairs of an engine's name, or ""
-    for all, and the wider format in which it is declared to form sums.
+    oracle is certified: "sample", "all" or "none". `accumulate` holds pairs of an engine's name,
+    or "" for all, and the wider format in which it is declared to form sums.
 
     Raises ValueError for an unknown dtype, or a declared accumulator that is narrower.
     """
@@ -87,12 +87,14 @@ class Plan:
 
     def goes_deep(self, index: int) -> bool:
         """Whether the checks that cost most are made on the cases of this index."""
-        return self.deep == "all" or index % self.deep_every == 0
+        if self.deep != "sample":
+            return self.deep == "all"
+        return index % self.deep_every == 0
 
     def certifies(self, index: int) -> bool:
         """Whether the oracle is certified on the cases of this index; on one case at least."""
-        if self.certify == "all":
-            return True
+        if self.certify != "sample":
+            return self.certify == "all"
         every = CERTIFIED_EVERY if self.cases <= DEEP_CASES else 10 * DEEP_EVERY
         return index % every == min(CERTIFIED_FIRST, self.cases - 1)
 

@@ -1,33 +1,28 @@
 """The suite: engines × cases, judged, as rows."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from crosscheck import rows, sampling
+from crosscheck.attempts import (
+    IN_PROCESS,
+    NO_ATTEMPT,
+    Attempt,
+    Crew,
+    Overseer,
+    attempt_all,
+    known_end,
+)
 from crosscheck.engines import callable as user_engine, names
-from crosscheck.engines.conformity import Malformed, require
-from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.measuring import flat
 from crosscheck.plan import Plan as Plan, Span
-from crosscheck.values import Array, Case, Gradients
+from crosscheck.values import Case
 from crosscheck.verdict import Claim, Evidence, first_disagreement, judge_all
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What came of one engine on one case; `seconds` is the time of one gradient."""
-
-    engine: str
-    status: str
-    seconds: float = float("nan")
-    message: str = ""
-    gradients: Gradients | None = None
-    stages: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,7 @@ class Frames:
     pairs: pd.DataFrame
 
 
-Crew = Mapping[str, Engine | Unsupported]
-"""Engines by name, or why one cannot run."""
+DEFAULT_PLAN = Plan()
 
 
 def load(name: str) -> Engine | Unsupported:
@@ -70,178 +64,115 @@ def muster(engine_names: Sequence[str]) -> dict[str, Engine | Unsupported]:
     return {name: load(name) for name in engine_names}
 
 
-Condemned = Mapping[tuple[int, str, str], tuple[str, str]]
-"""(index, dtype, engine) to the (status, message) of an attempt that ended a process.
-
-The engine "" is the judging of the case.
-"""
-
-
-class Overseer:
-    """Is told what begins, so that a process that dies or hangs says of what.
-
-    `condemned` attempts are not made again; the engines `alone` get one case at a time.
-    """
-
-    condemned: Condemned = MappingProxyType({})
-    alone: frozenset[str] = frozenset()
-
-    def begin(self, case: Case, engine: str, many: bool = False) -> None:
-        """An engine begins on a case, or on `many` that begin with it; "" is the judge."""
-
-
-IN_PROCESS = Overseer()
-DEFAULT_PLAN = Plan()
-
-
-def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = False) -> Attempt:
-    """Run one engine on one case; whatever it raises costs this case only.
-
-    `deep` asks it for its intermediates as well, if it shows any.
-    """
-    if isinstance(engine, Unsupported):
-        return Attempt(name, "unsupported", message=str(engine))
-    if not engine.supports(case.architecture, case.dtype):
-        return Attempt(name, "unsupported", message=f"does not take {_kind(case)}")
-    started = time.perf_counter()
-    try:
-        gradients = engine.gradients(case)
-        if getattr(engine, "compiles", False):
-            started = time.perf_counter()
-            gradients = engine.gradients(case)
-        seconds = time.perf_counter() - started
-        require(case, gradients)
-        stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
-    except Malformed as error:
-        return Attempt(name, "error", message=str(error))
-    except EngineFailed as error:
-        return Attempt(name, error.status, message=str(error))
-    except Exception as error:
-        return Attempt(name, "error", message=f"{type(error).__name__}: {error}")
-    return Attempt(name, "ok", seconds, gradients=gradients, stages=stages)
-
-
-def _kind(case: Case) -> str:
-    a = case.architecture
-    return f"{case.dtype} with {a.hidden} hidden layers, {a.output} output and {a.cost}"
-
-
-BATCH_ENTRIES = 1 << 22
+BATCH_ENTRIES = 1 << 18
 """Parameters of the cases that are held at a time."""
+
+GROUP_ENTRIES = 1 << 17
+"""The same of those that are judged at a time: what is known of them stays in the cache."""
 
 
 def evaluate_block(
     plan: Plan, crew: Crew, span: Span, overseer: Overseer = IN_PROCESS
 ) -> Iterator[Outcome]:
     """The outcomes of the cases of these indices, in order; no row depends on the span."""
-    for cases in _batches(plan.draws(span)):
-        ready = {
-            name: _attempt_together(name, engine, cases, plan, overseer)
-            for name, engine in crew.items()
-            if hasattr(engine, "gradients_of") and name not in overseer.alone
-        }
-        for place, case in enumerate(cases):
-            takers = {n: engine for n, engine in crew.items() if plan.takes(n, case.index)}
-            done = {name: attempts[place] for name, attempts in ready.items()}
-            deep = plan.goes_deep(case.index)
-            outcome = evaluate(takers, case, deep, done, overseer, plan)
-            for name in crew.keys() - takers.keys():
-                outcome.case.update(_attempt_columns(Attempt(name, rows.NOT_SAMPLED)))
-            yield outcome
+    for cases in _batches(plan.draws(span), BATCH_ENTRIES):
+        yield from evaluate(crew, cases, overseer, plan)
 
 
-def _batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
-    """The cases in lists that fit into memory together."""
+def evaluate(
+    crew: Crew, cases: Sequence[Case], overseer: Overseer = IN_PROCESS, plan: Plan = DEFAULT_PLAN
+) -> Iterator[Outcome]:
+    """All engines on these cases, judged and compared in pairs.
+
+    `plan` says which engines take a case, what they are declared to do, and which checks are
+    made on it. Cases go through each stage together: a processor that does one thing many times
+    does it in half the time.
+    """
+    by_engine = [attempt_all(name, crew[name], cases, plan, overseer) for name in crew]
+    trials = [
+        Trial(plan, crew, case, attempts) for case, *attempts in zip(cases, *by_engine, strict=True)
+    ]
+    place = 0
+    for group in _batches(iter(cases), GROUP_ENTRIES):
+        together = trials[place : place + len(group)]
+        place += len(group)
+        for trial in together:
+            overseer.begin(trial.case, "")
+            trial.certify(overseer)
+        for stage in Trial.STAGES:
+            for trial in together:
+                overseer.begin(trial.case, "")
+                trial.go_through(stage)
+        yield from (trial.outcome for trial in together if trial.outcome)
+
+
+def _batches(cases: Iterator[Case], most: int) -> Iterator[list[Case]]:
+    """The cases in lists of so many entries, or a little more."""
     batch: list[Case] = []
     entries = 0
     for case in cases:
         batch.append(case)
         entries += case.architecture.parameters + case.inputs.size + case.targets.size
-        if entries > BATCH_ENTRIES:
+        if entries > most:
             yield batch
             batch, entries = [], 0
     if batch:
         yield batch
 
 
-def _attempt_together(
-    name: str, engine: Any, cases: Sequence[Case], plan: Plan, overseer: Overseer
-) -> list[Attempt | None]:
-    """One engine on all cases that it takes, at once; None where it is to be tried alone."""
-    attempts: list[Attempt | None] = [None] * len(cases)
-    taken = [
-        place
-        for place, case in enumerate(cases)
-        if plan.takes(name, case.index)
-        and engine.supports(case.architecture, case.dtype)
-        and (case.index, case.dtype, name) not in overseer.condemned
-    ]
-    if not taken:
-        return attempts
-    overseer.begin(cases[taken[0]], name, many=True)
-    started = time.perf_counter()
-    try:
-        gradients = engine.gradients_of([cases[place] for place in taken])
-    except Exception:
-        return attempts
-    seconds = (time.perf_counter() - started) / len(taken)
-    for place, gradient in zip(taken, gradients, strict=True):
-        attempts[place] = _conforming(Attempt(name, "ok", seconds, "", gradient), cases[place])
-    return attempts
+class Trial:
+    """What engines returned for a case, on its way to an outcome."""
 
+    def __init__(self, plan: Plan, crew: Crew, case: Case, attempts: Sequence[Attempt]) -> None:
+        self.plan, self.case, self.attempts = plan, case, attempts
+        self.answered = [tried for tried in attempts if tried.gradients is not None]
+        self.claims = [_claim(plan, crew, case, tried) for tried in self.answered]
+        self.evidence = Evidence(case, [claim.arithmetic for claim in self.claims])
+        self.certificate = ""
+        self.seconds = sum(tried.seconds for tried in attempts if tried.status == "ok")
+        self.outcome: Outcome | None = None
 
-def _conforming(tried: Attempt, case: Case) -> Attempt:
-    """The attempt, or an error where what came is no gradient of the case."""
-    assert tried.gradients is not None
-    try:
-        require(case, tried.gradients)
-    except Malformed as error:
-        return Attempt(tried.engine, "error", message=str(error))
-    return tried
+    def certify(self, overseer: Overseer) -> None:
+        """Certify the oracle, if the plan says so; a case that cannot be judged has its outcome."""
+        failed = known_end(self.case, "", overseer)
+        if failed is None and self.plan.certifies(self.case.index):
+            self.certificate = _certificate(self.case)
+            if self.certificate.startswith("failed"):
+                failed = Attempt("", "error", message=self.certificate)
+        if failed:
+            self.outcome = Outcome(_unjudged_row(self.case, self.attempts, failed), [], [])
 
+    def go_through(self, stage: "Callable[[Trial], object]") -> None:
+        """One stage, unless there is an outcome; its time counts as the case's."""
+        if self.outcome is None:
+            started = time.perf_counter()
+            stage(self)
+            self.seconds += time.perf_counter() - started
 
-def evaluate(
-    crew: Crew,
-    case: Case,
-    deep: bool = True,
-    ready: Mapping[str, Attempt | None] | None = None,
-    overseer: Overseer = IN_PROCESS,
-    plan: Plan = DEFAULT_PLAN,
-) -> Outcome:
-    """All engines on one case, judged and compared in pairs; `ready` attempts are not made.
+    def _bound(self) -> None:
+        for claim in self.claims:
+            self.evidence.bound(claim.arithmetic)
 
-    `deep` adds the ℓ2 bound and stagewise checks; `plan` says what engines are declared to do,
-    and whether the oracle is certified on this case.
-    """
-    started = time.perf_counter()
-    attempts = []
-    for name, engine in crew.items():
-        tried = (ready or {}).get(name) or _condemned(case, name, overseer)
-        if tried is None:
-            overseer.begin(case, name)
-            tried = attempt(name, engine, case, deep)
-        attempts.append(tried)
-    overseer.begin(case, "")
-    if judge_failed := _condemned(case, "", overseer):
-        return Outcome(_unjudged_row(case, attempts, judge_failed), [], [])
-    certificate = _certificate(case) if plan.certifies(case.index) else ""
-    if certificate.startswith("failed"):
-        return Outcome(
-            _unjudged_row(case, attempts, Attempt("", "error", message=certificate)), [], []
-        )
-    answered = [tried for tried in attempts if tried.gradients is not None]
-    claims = [_claim(plan, crew, case, tried) for tried in answered]
-    evidence = Evidence(case, [claim.arithmetic for claim in claims])
-    place = _place(case)
-    errors = [
-        {**place, "engine": tried.engine, **row}
-        for tried, of_engine in zip(answered, judge_all(evidence, claims, deep), strict=True)
-        for row in of_engine
-    ]
-    pairs = _pairs(case, evidence, answered)
-    seconds = time.perf_counter() - started
-    row = _case_row(case, evidence, attempts, seconds) | {"certificate": certificate}
-    return Outcome(row, errors, pairs)
+    def _judge(self) -> None:
+        deep = self.plan.goes_deep(self.case.index)
+        judged = judge_all(self.evidence, self.claims, deep)
+        place = _place(self.case)
+        errors = [
+            {**place, "engine": tried.engine, **row}
+            for tried, of_engine in zip(self.answered, judged, strict=True)
+            for row in of_engine
+        ]
+        pairs = _pairs(self.case, self.evidence, self.answered)
+        row = _case_row(self.case, self.evidence, self.attempts, self.seconds)
+        self.outcome = Outcome(row | {"certificate": self.certificate}, errors, pairs)
+
+    STAGES: "tuple[Callable[[Trial], object], ...]" = (
+        lambda trial: trial.evidence.trace,
+        _bound,
+        lambda trial: trial.evidence.enclosure,
+        lambda trial: trial.evidence.ruler,
+        _judge,
+    )
 
 
 def _certificate(case: Case) -> str:
@@ -261,12 +192,6 @@ def _certificate(case: Case) -> str:
         name = case.architecture.tensor_names[apart]
         return f"failed: {ruling.source} and the oracle's balls are apart at {name}"
     return found.verdict
-
-
-def _condemned(case: Case, engine: str, overseer: Overseer) -> Attempt | None:
-    """What is known of an attempt that ended a process before."""
-    known = overseer.condemned.get((case.index, case.dtype, engine))
-    return Attempt(engine, known[0], message=known[1]) if known else None
 
 
 def _place(case: Case) -> dict[str, Any]:
@@ -298,7 +223,8 @@ def _case_row(
 
 def _unreferenced_row(case: Case, attempts: Sequence[Attempt]) -> dict[str, Any]:
     """The row of a case, but for what the reference adds."""
-    worst = max(attempts, key=lambda tried: rows.STATUSES.index(tried.status), default=NO_ATTEMPT)
+    made = [tried for tried in attempts if tried.status != rows.NOT_SAMPLED]
+    worst = max(made, key=lambda tried: rows.STATUSES.index(tried.status), default=NO_ATTEMPT)
     row = {
         **_place(case),
         "seed": case.seed,
@@ -314,9 +240,6 @@ def _unreferenced_row(case: Case, attempts: Sequence[Attempt]) -> dict[str, Any]
     return row
 
 
-NO_ATTEMPT = Attempt("", "ok")
-
-
 def _attempt_columns(tried: Attempt) -> dict[str, Any]:
     return {
         f"status:{tried.engine}": tried.status,
@@ -328,7 +251,12 @@ def _attempt_columns(tried: Attempt) -> dict[str, Any]:
 def _unjudged_row(case: Case, attempts: Sequence[Attempt], failed: Attempt) -> dict[str, Any]:
     """The row of a case whose reference ended its process: no engine could be judged."""
     message = f"the reference: {failed.message}"
-    lost = [Attempt(tried.engine, failed.status, message=message) for tried in attempts]
+    lost = [
+        tried
+        if tried.status == rows.NOT_SAMPLED
+        else Attempt(tried.engine, failed.status, message=message)
+        for tried in attempts
+    ]
     unknown = {
         "reference": "none",
         "reference_radius": float("nan"),

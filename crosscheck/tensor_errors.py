@@ -36,6 +36,11 @@ class TensorErrors:
         return proved | ~np.isfinite(self.got)
 
     @property
+    def any_beyond(self) -> bool:
+        """Whether any entry is proved wrong."""
+        return bool(self.beyond.any())
+
+    @property
     def within(self) -> bool:
         """Whether every entry is proved to lie within B."""
         return bool(np.all(self.error + self.radius <= self.allowed))

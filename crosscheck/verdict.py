@@ -165,7 +165,7 @@ class Cleared(NamedTuple):
 
     within: bool
     got: Array = np.zeros(1)
-    beyond: Array = np.zeros(1, bool)
+    any_beyond: bool = False
     power: float = 0.0
 
 
@@ -185,11 +185,14 @@ class Suspicion:
         return ""
 
 
+NO_SUSPICION, ABSOLUTELY = Suspicion(), Suspicion(absolute_only=True)
+
+
 def rule(
     errors: TensorErrors | Cleared,
     overflow: str | None,
     kinks: int,
-    suspicion: Suspicion = Suspicion(),
+    suspicion: Suspicion = NO_SUSPICION,
     broken: str = "",
     power: float | None = None,
 ) -> tuple[str, str]:
@@ -202,7 +205,7 @@ def rule(
         return "INCONCLUSIVE", f"overflow from {overflow} on"
     if broken:
         return "DEFECT", broken
-    if errors.beyond.any():
+    if errors.any_beyond:
         finite = np.isfinite(errors.got).all()
         return "DEFECT", "beyond the bound" if finite else "not a finite number"
     if kinks:
@@ -306,11 +309,17 @@ def _judge_one(
 ) -> list[Row]:
     """The rows of one claim, from its measures if none of its entries is beyond its bound."""
     seen = stagewise_checks(evidence, claim.arithmetic, claim.stages)
-    judgement = Judgement(evidence, claim, seen, deep)
+    judgement = Judgement(evidence, claim, evidence.bound(claim.arithmetic), seen, deep)
     names = evidence.case.architecture.tensor_names
     if measured is None:
         return [judgement.of_wrong(which, name) for which, name in enumerate(names)]
-    return [judgement.of_cleared(which, name, *measured[which]) for which, name in enumerate(names)]
+    powers = evidence.scale(claim.arithmetic).power
+    return [
+        judgement.of_cleared(which, {"tensor": name, **row, "power": power}, within)
+        for which, (name, (row, within), power) in enumerate(
+            zip(names, measured, powers, strict=True)
+        )
+    ]
 
 
 class Judgement(NamedTuple):
@@ -318,20 +327,18 @@ class Judgement(NamedTuple):
 
     evidence: Evidence
     claim: Claim
+    limits: Bound
     seen: Stagewise
     deep: bool
 
-    def of_cleared(self, which: int, name: str, row: Row, within: bool) -> Row:
+    def of_cleared(self, which: int, row: Row, within: bool) -> Row:
         """The row of a tensor of which no entry is beyond its bound."""
-        row["tensor"] = name
-        row["power"] = power = self.evidence.scale(self.claim.arithmetic).power[which]
-        return self._ruled(row, which, Cleared(within), self.seen.absolute_only, power)
+        return self._ruled(row, which, Cleared(within), self.seen.absolute_only, row["power"])
 
     def of_wrong(self, which: int, name: str) -> Row:
         """The row of a tensor in a gradient that has an entry beyond its bound somewhere."""
         strict = errors = self._errors(which)
-        limits = self.evidence.bound(self.claim.arithmetic)
-        if strict.beyond.any() and not limits.overflow and not self.seen.activations_seen:
+        if strict.any_beyond and not self.limits.overflow and not self.seen.activations_seen:
             lax = self.evidence.bound(self.claim.arithmetic, absolute=True).tensors[which]
             errors = replace(strict, allowed=lax)
         row = {"tensor": name, **tensor_errors.measure(errors, self.evidence.case)}
@@ -340,8 +347,8 @@ class Judgement(NamedTuple):
         return self._ruled(row, which, errors, absolute_only, strict.power)
 
     def _errors(self, which: int) -> TensorErrors:
-        allowed = self.evidence.bound(self.claim.arithmetic).tensors[which]
         got = self.claim.gradients.tensors()[which]
+        allowed = self.limits.tensors[which]
         return TensorErrors.of(got, self.evidence.enclosure, which, allowed)
 
     def _ruled(
@@ -353,9 +360,9 @@ class Judgement(NamedTuple):
         power: float,
     ) -> Row:
         """The row with the deeper checks, where they are made, and the verdict."""
-        limits = self.evidence.bound(self.claim.arithmetic)
         row |= UNTRIED
-        suspicion, checks, broken = Suspicion(absolute_only=absolute_only), "B", ""
+        suspicion = ABSOLUTELY if absolute_only else NO_SUSPICION
+        checks, broken = "B", ""
         if self.deep:
             full = self._errors(which) if isinstance(errors, Cleared) else errors
             row |= self.evidence.sensitivities(self.claim.arithmetic).measure(full, which)
@@ -365,6 +372,7 @@ class Judgement(NamedTuple):
             row |= {"stage": telling.place, "stage_use": telling.use}
             broken = self.seen.sentence_for(row["tensor"])
             checks += ", stages"
+        limits = self.limits
         verdict = rule(errors, limits.overflow, limits.kinks[which], suspicion, broken, power)
         row["checks"] = checks
         row["verdict"], row["reason"] = verdict

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from crosscheck.attempts import Condemned, Crew
     from crosscheck.plan import Plan, Span
-    from crosscheck.suite import Condemned, Crew
     from crosscheck.values import Case
 
 ONE_THREAD = (
@@ -159,7 +159,7 @@ def _begin(index: int, dtype: int, engine: int, many: bool = False) -> None:
 
 
 def _overseer(job: Job) -> Any:
-    from crosscheck.suite import Overseer
+    from crosscheck.attempts import Overseer
 
     class Telling(Overseer):
         """Writes what begins where the parent reads it."""

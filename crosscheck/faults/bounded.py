@@ -182,7 +182,8 @@ def activation(name: str) -> Callable[[Bounded], Bounded]:
         value = _activated(name, z.value)
         plain = value.astype(np.float64)
         slope = None if name == "identity" else _slope(name, plain)
-        layer = bound.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            layer = bound.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
         return Bounded(value, layer.error, z.rules)
 
     return apply

@@ -1,0 +1,155 @@
+"""Engines on cases: what came of each, whatever they raise, return or do to their process."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from crosscheck import rows
+from crosscheck.engines.conformity import Malformed, require
+from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.plan import Plan
+from crosscheck.values import Array, Case, Gradients
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one engine on one case; `seconds` is the time of one gradient."""
+
+    engine: str
+    status: str
+    seconds: float = float("nan")
+    message: str = ""
+    gradients: Gradients | None = None
+    stages: Mapping[str, Array] | None = None
+
+
+NO_ATTEMPT = Attempt("", "ok")
+
+Crew = Mapping[str, Engine | Unsupported]
+"""Engines by name, or why one cannot run."""
+
+Condemned = Mapping[tuple[int, str, str], tuple[str, str]]
+"""(index, dtype, engine) to the (status, message) of an attempt that ended a process.
+
+The engine "" is the judging of the case.
+"""
+
+
+class Overseer:
+    """Is told what begins, so that a process that dies or hangs says of what.
+
+    `condemned` attempts are not made again; the engines `alone` get one case at a time.
+    """
+
+    condemned: Condemned = MappingProxyType({})
+    alone: frozenset[str] = frozenset()
+
+    def begin(self, case: Case, engine: str, many: bool = False) -> None:
+        """An engine begins on a case, or on `many` that begin with it; "" is the judge."""
+
+
+IN_PROCESS = Overseer()
+
+
+def attempt_all(
+    name: str, engine: Engine | Unsupported, cases: Sequence[Case], plan: Plan, overseer: Overseer
+) -> list[Attempt]:
+    """One engine on all these cases, one after the other or, where it can, at once.
+
+    An engine that stays on its path through the program is faster than one that takes turns.
+    """
+    ready: list[Attempt | None] = [None] * len(cases)
+    if hasattr(engine, "gradients_of") and name not in overseer.alone:
+        ready = _attempt_together(name, engine, cases, plan, overseer)
+    return [
+        known or _attempt_one(name, engine, case, plan, overseer)
+        for case, known in zip(cases, ready, strict=True)
+    ]
+
+
+def _attempt_one(
+    name: str, engine: Engine | Unsupported, case: Case, plan: Plan, overseer: Overseer
+) -> Attempt:
+    """One engine on one case, if the plan has it and no process ended of it before."""
+    if not plan.takes(name, case.index):
+        return Attempt(name, rows.NOT_SAMPLED)
+    if known := known_end(case, name, overseer):
+        return known
+    overseer.begin(case, name)
+    return attempt(name, engine, case, plan.goes_deep(case.index))
+
+
+def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = False) -> Attempt:
+    """Run one engine on one case; whatever it raises costs this case only.
+
+    `deep` asks it for its intermediates as well, if it shows any.
+    """
+    if isinstance(engine, Unsupported):
+        return Attempt(name, "unsupported", message=str(engine))
+    if not engine.supports(case.architecture, case.dtype):
+        return Attempt(name, "unsupported", message=f"does not take {_kind(case)}")
+    started = time.perf_counter()
+    try:
+        gradients = engine.gradients(case)
+        if getattr(engine, "compiles", False):
+            started = time.perf_counter()
+            gradients = engine.gradients(case)
+        seconds = time.perf_counter() - started
+        require(case, gradients)
+        stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
+    except Malformed as error:
+        return Attempt(name, "error", message=str(error))
+    except EngineFailed as error:
+        return Attempt(name, error.status, message=str(error))
+    except Exception as error:
+        return Attempt(name, "error", message=f"{type(error).__name__}: {error}")
+    return Attempt(name, "ok", seconds, gradients=gradients, stages=stages)
+
+
+def _kind(case: Case) -> str:
+    a = case.architecture
+    return f"{case.dtype} with {a.hidden} hidden layers, {a.output} output and {a.cost}"
+
+
+def _attempt_together(
+    name: str, engine: Any, cases: Sequence[Case], plan: Plan, overseer: Overseer
+) -> list[Attempt | None]:
+    """One engine on all cases that it takes, at once; None where it is to be tried alone."""
+    attempts: list[Attempt | None] = [None] * len(cases)
+    taken = [
+        place
+        for place, case in enumerate(cases)
+        if plan.takes(name, case.index)
+        and engine.supports(case.architecture, case.dtype)
+        and (case.index, case.dtype, name) not in overseer.condemned
+    ]
+    if not taken:
+        return attempts
+    overseer.begin(cases[taken[0]], name, many=True)
+    started = time.perf_counter()
+    try:
+        gradients = engine.gradients_of([cases[place] for place in taken])
+    except Exception:
+        return attempts
+    seconds = (time.perf_counter() - started) / len(taken)
+    for place, gradient in zip(taken, gradients, strict=True):
+        attempts[place] = _conforming(Attempt(name, "ok", seconds, "", gradient), cases[place])
+    return attempts
+
+
+def _conforming(tried: Attempt, case: Case) -> Attempt:
+    """The attempt, or an error where what came is no gradient of the case."""
+    assert tried.gradients is not None
+    try:
+        require(case, tried.gradients)
+    except Malformed as error:
+        return Attempt(tried.engine, "error", message=str(error))
+    return tried
+
+
+def known_end(case: Case, engine: str, overseer: Overseer) -> Attempt | None:
+    """What is known of an attempt that ended a process before."""
+    known = overseer.condemned.get((case.index, case.dtype, engine))
+    return Attempt(engine, known[0], message=known[1]) if known else None
