@@ -182,7 +182,7 @@ def _parts_of_a_verdict(widths: tuple[int, ...], samples: int) -> dict[str, Acti
         "B": lambda: bound.contracted(case, trace, promise),
         "stagewise (float32)": lambda: list(stagewise.checks(narrow, stages, narrow_promise)),
         "ℓ2": lambda: Sensitivities.of(case, trace, promise, order),
-        "double-double": lambda: double_double.enclose(case, trace),
+        "double-double": lambda: double_double.enclose(case),
         "oracle": lambda: oracle.enclose(case),
         "verdict": verdict_of(case),
     }

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crosscheck import reference
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.formats import FORMATS
@@ -207,14 +208,13 @@ class Rules:
         error += self.u * (size + bias + error)
         return error, total + bias
 
-    @property
-    def adds(self) -> bool:
-        """Whether a product may be off by more than its sums are."""
+    def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
+        """Whether a product of matrices of these shapes may be off by more than its sums are."""
         return bool(self.tau)
 
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """Subnormal operands that are read as zero: each stands against all its partners."""
-        if self.adds:
+        if self.tau:
             rows = left.most.sum(-1)[..., :, None]
             columns = right.most.sum(-2)[..., None, :]
             error += self.tau * (rows + columns + left.size.shape[-1] * self.tau)
@@ -232,13 +232,15 @@ class Rules:
             error += (1 + gamma) * (left.error * right.most)
         return error
 
-    def residual(self, difference: Array, error: Array | None, scale: float, outputs: int) -> Array:
+    def residual(
+        self, difference: Array, error: Array | None, scale: Factor, outputs: Factor
+    ) -> Array:
         """E of 2 scale (a^N - expected), wherever the scaling is placed."""
         e = np.zeros_like(difference) if error is None else error
         size = np.abs(difference) + self.evaluation * e
         scaled = 2 * scale * (e + self.u * (size + e))
         scaled += self.gamma(4) * (2 * scale * size + scaled)
-        rounded: Array = scaled + 4 * self.eta * max(1, outputs)
+        rounded: Array = scaled + 4 * self.eta * np.maximum(1, outputs)
         return rounded
 
 
@@ -254,7 +256,6 @@ class Together(Rules):
             raise ValueError("rules with a wider accumulator are applied by themselves")
         self.members, self.wider = tuple(members), False
         self.count = len(members)
-        self._adding = [(place, rules) for place, rules in enumerate(members) if rules.adds]
         for name in ("u", "tau", "largest", "inner", "evaluation", "absolute", "cancels"):
             setattr(self, name, _for_each([getattr(rules, name) for rules in members]))
         self.eta = np.array([rules.eta for rules in members]).reshape(-1, 1, 1)
@@ -262,11 +263,13 @@ class Together(Rules):
         self._sums = {}
 
     def gamma(self, k: int) -> Factor:
-        return _for_each([rules.gamma(k) for rules in self.members])
+        factor = _for_each([rules.gamma(k) for rules in self.members])
+        return np.reshape(factor, self.eta.shape) if isinstance(factor, np.ndarray) else factor
 
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
-        for place, rules in self._adding:
-            rules._add_to_product(error[place], left.at(place), right.at(place))
+        for place, rules in enumerate(self.members):
+            if rules.adds(left.size.shape[-2:], right.size.shape[-2:]):
+                rules._add_to_product(error[place], left.at(place), right.at(place))
 
 
 def _for_each(numbers: Sequence[float]) -> Factor:
@@ -511,7 +514,7 @@ def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
     return by_rules(case, trace, rules)[0]
 
 
-def of_evaluation(case: Case, trace: Trace, narrower: Bound) -> Sequence[Array]:
+def of_evaluation(case: Case, narrower: Bound) -> Sequence[Array]:
     """B of the float64 evaluation itself, from the contracted B of a narrower arithmetic.
 
     That is ρ c times as much, but where a kink lies within rounding errors: nothing shrinks it.
@@ -519,7 +522,7 @@ def of_evaluation(case: Case, trace: Trace, narrower: Bound) -> Sequence[Array]:
     if narrower.growth <= ALLOWANCE and not any(narrower.kinks):
         share = narrower.growth * 2.0**-53 / case.format.unit_roundoff
         return [share * tensor for tensor in narrower.tensors]
-    return contracted(case, trace, Arithmetic("float64")).tensors
+    return contracted(case, reference.evaluate(case), Arithmetic("float64")).tensors
 
 
 @lru_cache

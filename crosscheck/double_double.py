@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import bound
+from crosscheck import bound, reference
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules, Uncertain
-from crosscheck.evaluation import Bound, Trace
+from crosscheck.evaluation import Bound
 from crosscheck.values import Array, Case, Enclosure
 
 UNIT = 2.0**-98
@@ -209,30 +209,30 @@ class DoubleDoubleRules(Rules):
         self.eta = UNDERFLOW
         self.evaluation = bound.ALLOWANCE * 2.0**-53 / unit
 
-    adds = True
+    def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
+        return is_sliced(left, right)
 
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """What a sliced product rounds."""
-        if is_sliced(left.size.shape, right.size.shape):
+        if self.adds(left.size.shape, right.size.shape):
             error += sliced_error(left.most, right.most)
 
 
 RULES = DoubleDoubleRules()
 
 
-def enclose(case: Case, trace: Trace, radius: Bound | None = None) -> Enclosure | None:
+def enclose(case: Case, radius: Bound | None = None) -> Enclosure | None:
     """The enclosure of the case's exact gradient, or None where this arithmetic cannot tell.
 
-    `trace` is the float64 evaluation, for the magnitudes; `radius` the bound by RULES, where it
-    is known already.
+    `radius` is the contracted bound by RULES, where it is known already.
     """
     if not supports(case):
         return None
     with np.errstate(all="ignore"):
-        pairs = gradient(case, trace.scale)
+        pairs = gradient(case, reference.cost_scale(case))
     if not all(np.isfinite(pair.hi).all() for pair in pairs):
         return None
-    radius = radius or bound.by_rules(case, trace, RULES)[0]
+    radius = radius or bound.by_rules(case, reference.evaluate(case), RULES)[0]
     return Enclosure(
         [pair.hi for pair in pairs],
         [pair.lo for pair in pairs],

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import bound, double_double, orders, reference, stagewise, tensor_errors
+from crosscheck import abreast, bound, double_double, orders, reference, stagewise, tensor_errors
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.bound import Rules
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Measured, Ruler, Scale, flat
 from crosscheck.sensitivities import Sensitivities
@@ -40,12 +41,13 @@ class Evidence:
 
     def __init__(self, case: Case, expected: Iterable[Arithmetic] = ()) -> None:
         self.case = case
-        self._expected = expected
+        self._expected = tuple(expected)
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
         self._scales: dict[Arithmetic, Scale] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
+        self._gradient: Sequence[Array] | None = None
 
     @cached_property
     def ruler(self) -> Ruler:
@@ -65,8 +67,9 @@ class Evidence:
     def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
-        if key not in self._bounds and not absolute and _joins(arithmetic):
-            self._bounds |= self._together({self._plain, arithmetic, *self._expected})
+        if key not in self._bounds and not absolute and arithmetic in self.joined:
+            together = bound.Together(self.rules)
+            self.take(bound.by_rules(self.case, self.trace, together), self.trace.tensors())
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]
@@ -75,16 +78,23 @@ class Evidence:
     def _plain(self) -> Arithmetic:
         return Arithmetic(self.case.dtype)
 
-    def _together(self, wanted: set[Arithmetic]) -> "dict[tuple[Arithmetic, bool], Bound]":
-        """The contracted bounds of these in one pass, and with them the reference's radius."""
-        keys = [(a, False) for a in wanted if _joins(a) and (a, False) not in self._bounds]
-        rules = [bound.rules_of(arithmetic) for arithmetic, _ in keys]
-        if double_double.supports(self.case) and self._radius is None:
-            rules.append(double_double.RULES)
-        found = bound.by_rules(self.case, self.trace, bound.Together(rules))
-        if len(found) > len(keys):
-            self._radius = found[-1]
-        return dict(zip(keys, found, strict=False))
+    @property
+    def joined(self) -> tuple[Arithmetic, ...]:
+        """The arithmetics whose bounds are made in one pass, if any is asked for."""
+        wanted = {self._plain, *filter(_joins, self._expected)}
+        return tuple(sorted(wanted, key=lambda arithmetic: arithmetic.flushes))
+
+    @property
+    def rules(self) -> list[Rules]:
+        """The rules of that pass: those of the reference's radius last, if it needs its own."""
+        rules = [bound.rules_of(arithmetic) for arithmetic in self.joined]
+        return [*rules, double_double.RULES] if double_double.supports(self.case) else rules
+
+    def take(self, bounds: Sequence[Bound], gradient: Sequence[Array] | None = None) -> None:
+        """What a pass with `rules` found, and the float64 gradient with it."""
+        self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=False)}
+        self._radius = bounds[-1] if len(bounds) > len(self.joined) else None
+        self._gradient = gradient
 
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
         """The ℓ2 bound and what goes with it."""
@@ -113,14 +123,15 @@ class Evidence:
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
-        exact = self.trace.tensors()
-        radius = bound.of_evaluation(self.case, self.trace, self.bound(self._plain))
+        limits = self.bound(self._plain)
+        exact = self._gradient or self.trace.tensors()
+        radius = bound.of_evaluation(self.case, limits)
         return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
 
     def _for_float64(self) -> Enclosure:
         """Double-double where its radius suffices, else balls."""
         allowed = self.bound(self._plain).tensors
-        found = double_double.enclose(self.case, self.trace, self._radius)
+        found = double_double.enclose(self.case, self._radius)
         return found if found is not None and _is_narrow(found, allowed) else self._balls()
 
     def _balls(self) -> Enclosure:
@@ -134,6 +145,21 @@ class Evidence:
             bits *= 2
             enclosure = oracle.enclose(self.case, bits)
         return enclosure
+
+
+def prepare(evidence: Sequence[Evidence]) -> None:
+    """Make the float64 gradients and contracted bounds of many cases together; see `abreast`."""
+    groups: dict[tuple[Any, ...], list[Evidence]] = {}
+    for one in evidence:
+        if abreast.supports(one.case):
+            of = one.case.architecture
+            key = (one.case.dtype, of.hidden, of.output, one.joined)
+            groups.setdefault(key, []).append(one)
+    for group in groups.values():
+        together = abreast.evaluate([one.case for one in group], group[0].rules)
+        for one, found in zip(group, together, strict=True):
+            if found:
+                one.take(found.bounds, found.gradient)
 
 
 def _joins(arithmetic: Arithmetic) -> bool:

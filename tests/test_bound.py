@@ -91,7 +91,7 @@ def test_the_float64_evaluation_errs_by_a_share_of_a_narrower_bound(hidden, dtyp
         trace = reference.evaluate(case)
         wide = bound.contracted(case, trace, Arithmetic(dtype))
         fine = bound.contracted(case, trace, Arithmetic("float64"))
-        radius = bound.of_evaluation(case, trace, wide)
+        radius = bound.of_evaluation(case, wide)
         shares += [np.max(b / r) for b, r in zip(fine.tensors, radius, strict=True) if r.all()]
         kinks += any(wide.kinks)
     assert max(shares) <= 1

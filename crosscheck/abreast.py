@@ -1,0 +1,376 @@
+"""The float64 gradients and contracted bounds of many networks at once: `bound`, side by side.
+
+On small networks a call costs more than its arithmetic. So the arrays of many networks lie end to
+end, and every rule that goes entry by entry is applied to all of them in one call; only products
+of matrices are formed one by one, on the networks' own shapes. No number of a network depends on
+its neighbours.
+
+Levels are counted from the output, j = 0 … : the networks, the deepest first, have their layer
+N - j there, if they have so many. Biases are one more row of the weights, and activations have a
+column of ones for it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crosscheck import bound, reference
+from crosscheck.bound import Rules, Together, Uncertain
+from crosscheck.evaluation import Bound
+from crosscheck.values import Array, Case
+
+SUPPORTED = ("sigmoid", "tanh", "identity")
+"""Activations without kinks, which a bound would have to count network by network."""
+
+
+class Found(NamedTuple):
+    """A network's float64 gradient, as `Architecture.tensor_names`, and a bound for each rule."""
+
+    gradient: list[Array]
+    bounds: list[Bound]
+
+
+def supports(case: Case) -> bool:
+    """Whether the case's activations are among those that are treated here."""
+    return {case.architecture.hidden, case.architecture.output} <= set(SUPPORTED)
+
+
+def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Found | None]:
+    """The gradients of these cases and their bounds by each of the rules, as `bound.by_rules`.
+
+    The cases have one dtype and the same activations. None where a quantity may overflow, or
+    where errors are so large that magnitudes need more room: those are for `bound` alone.
+    """
+    order = sorted(range(len(cases)), key=lambda i: -cases[i].architecture.layers)
+    found: list[Found | None] = [None] * len(cases)
+    with np.errstate(all="ignore"):
+        for place, one in zip(order, Pass([cases[i] for i in order], rules).run(), strict=True):
+            found[place] = one
+    return found
+
+
+class Shapes:
+    """Matrices of these shapes, end to end in one vector."""
+
+    def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
+        self.shapes = shapes
+        self.sizes = [rows * columns for rows, columns in shapes]
+        self.starts = [0]
+        for size in self.sizes:
+            self.starts.append(self.starts[-1] + size)
+        self.total = self.starts.pop()
+
+    def views(self, flat: Array) -> list[Array]:
+        """The matrices, behind the leading axes of `flat`."""
+        lead = flat.shape[:-1]
+        return [
+            flat[..., start : start + rows * columns].reshape(*lead, rows, columns)
+            for start, (rows, columns) in zip(self.starts, self.shapes, strict=True)
+        ]
+
+    def spread(self, values: Any) -> Array:
+        """A number of each matrix, along the last axis, at each of its entries."""
+        return np.repeat(values, self.sizes, axis=-1)
+
+    def most(self, flat: Array) -> Array:
+        """The largest entry of each matrix, in any row of `flat`."""
+        most: Array = np.maximum.reduceat(flat.max(0), self.starts)
+        return most
+
+
+class Level:
+    """One layer of each network that has so many; `inner` and `outer` are what it takes and gives.
+
+    `a` holds the values that are taken. `known` (2, V, total) holds magnitudes and E by each of
+    V rules, of what is taken, `most` (V, total) their sum; `given` is `known` of what is given.
+    """
+
+    slope: Array | None
+    slope_known: Uncertain | None
+    activation: Array
+    errors: Array
+    given: Array
+    most: list[Array]
+
+    def __init__(self, cases: Sequence[Case], j: int, rules: int) -> None:
+        self.cases, self.output = cases, j == 0
+        self.widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
+        self.first = [case.architecture.layers - 2 == j for case in cases]
+        pairs = list(zip((case.samples for case in cases), self.widths, strict=True))
+        self.inner = Shapes([(samples, n + 1) for samples, (n, _) in pairs])
+        self.outer = Shapes([(samples, m) for samples, (_, m) in pairs])
+        self.block = Shapes([(n + 1, m) for n, m in self.widths])
+        parts: list[Array] = []
+        for case in cases:
+            parts += [case.weights[-1 - j].ravel(), case.biases[-1 - j]]
+        theta = np.concatenate(parts).astype(np.float64)
+        self.theta, self.sizes = self.block.views(theta), self.block.views(np.abs(theta))
+        self.a = self.inner.views(np.ones(self.inner.total))
+        self._known = np.zeros((2, rules, self.inner.total))
+        self._known[0] = 1.0
+        self.known = self.inner.views(self._known)
+
+    @property
+    def name(self) -> str:
+        """The activation of this layer."""
+        architecture = self.cases[0].architecture
+        return architecture.output if self.output else architecture.hidden
+
+    def take(self, below: "Level | None") -> None:
+        """Inputs, for networks whose first layer this is, and activations of the layer below."""
+        values = below.outer.views(below.activation) if below else []
+        known = below.outer.views(below.given) if below else []
+        for i, case in enumerate(self.cases):
+            if self.first[i]:
+                self.a[i][:, :-1] = case.inputs
+                self.known[i][0, ..., :-1] = np.abs(self.a[i][:, :-1])
+            else:
+                self.a[i][:, :-1] = values[i]
+                self.known[i][..., :-1] = known[i]
+        self.most = self.inner.views(self._known[0] + self._known[1])
+
+
+Sums = Callable[[int], Iterable[Array]]
+"""The place of a rule to a vector of sums for each network."""
+
+
+class Rounding:
+    """The rules, for arrays (V, total); products ask them network by network for what is extra."""
+
+    def __init__(self, rules: Sequence[Rules]) -> None:
+        self.together = Together(rules)
+        self.flat = copy(self.together)
+        for name, value in vars(self.together).items():
+            if isinstance(value, np.ndarray):
+                setattr(self.flat, name, value.reshape(-1, 1))
+        self.flushing = [place for place, of in enumerate(rules) if of.tau]
+        self.slicing = [(place, of) for place, of in enumerate(rules) if type(of) is not Rules]
+        self._sums: dict[int, Array] = {}
+
+    def of_sums(
+        self, shapes: Shapes, terms: Sequence[int], stack: Array, value: Array
+    ) -> tuple[Array, Array]:
+        """E and M, as `Rules.product`, of sums of so many terms; `stack` is |A| |B| and P."""
+        rule = shapes.spread(np.stack([self._sum(n) for n in terms], axis=-1))
+        total = stack[0] + stack[1]
+        error = rule[0] * total
+        error += rule[3]
+        error += rule[1] * np.abs(value)
+        error += rule[2] * stack[1]
+        return error, total
+
+    def _sum(self, n: int) -> Array:
+        """The four factors of `bound.Sum` for each rule, (4, V)."""
+        if n not in self._sums:
+            count = len(self.together.members)
+            factors = [np.broadcast_to(np.ravel(f), count) for f in self.together.sum_of(n)]
+            self._sums[n] = np.stack(factors)
+        return self._sums[n]
+
+    def add(self, error: Array, left: Array, right: Array) -> None:
+        """What a product of two matrices may be off by beside its sums and what is flushed.
+
+        Operands are (2, V, …), or exact (…).
+        """
+        for place, rules in self.slicing:
+            if rules.adds(left.shape[-2:], right.shape[-2:]):
+                one, other = _uncertain(left, place), _uncertain(right, place)
+                rules._add_to_product(error[place], one, other)
+
+    def add_flushed(
+        self, error: Array, shapes: Shapes, terms: Sequence[int], rows: Sums, columns: Sums
+    ) -> None:
+        """The rule of `Rules` for operands that are flushed, of all products in one call.
+
+        `rows` and `columns` give for a rule's place the sums along each product's operands.
+        """
+        for place in self.flushing:
+            tau = self.together.members[place].tau
+            flushed = np.empty(shapes.total)
+            pairs = zip(rows(place), columns(place), shapes.views(flushed), strict=False)
+            for row, column, of_product in pairs:
+                np.add(row[:, None], column, out=of_product)
+            flushed += tau * shapes.spread(terms)
+            error[place] += tau * flushed
+
+    def stack(self, value: Array, error: Array) -> Array:
+        """Magnitudes and E of what has this float64 value."""
+        both = np.empty((2, *error.shape))
+        np.multiply(self.flat.evaluation, error, out=both[0])
+        both[0] += np.abs(value)
+        both[1] = error
+        return both
+
+
+def _uncertain(operand: Array, place: int) -> Uncertain:
+    if operand.ndim == 2:
+        return Uncertain(operand, None)
+    return Uncertain(operand[0, place], operand[1, place])
+
+
+class Pass:
+    """One pass over networks in the order of their depth, the deepest first."""
+
+    def __init__(self, cases: Sequence[Case], rules: Sequence[Rules]) -> None:
+        self.cases, self.rounding, self.count = cases, Rounding(rules), len(rules)
+        self.depths = [case.architecture.layers - 1 for case in cases]
+        self.levels = [
+            Level([c for c, d in zip(cases, self.depths, strict=True) if d > j], j, self.count)
+            for j in range(self.depths[0])
+        ]
+        self.growth, self.doubtful = np.ones(len(cases)), np.zeros(len(cases), bool)
+        self.scale = np.array([reference.cost_scale(case) for case in cases])
+        self.unscaled = np.maximum(1.0, 1 / self.scale)
+        flat = self.rounding.flat
+        self.largest = float(np.min(flat.largest))
+        least = np.min(np.minimum(flat.u, flat.inner) * flat.largest)
+        self.safe = float(least) / (2 * self.unscaled)
+
+    def run(self) -> Iterator[Found | None]:
+        """What was found of each network, in the order of the pass."""
+        below: Level | None = None
+        for level in reversed(self.levels):
+            level.take(below)
+            self._forward(level)
+            below = level
+        values, known = self._residual(self.levels[0])
+        gradients: list[list[Array]] = []
+        for level, under in zip(self.levels, [*self.levels[1:], None], strict=True):
+            values, known = self._times_slope(level, values, known)
+            gradients.append(self._gradients(level, values, known))
+            if under:
+                values, known = self._pull_back(level, under, values, known)
+        allowance = self.rounding.together.allowance
+        for i, (case, depth) in enumerate(zip(self.cases, self.depths, strict=True)):
+            certain = not self.doubtful[i] and self.growth[i] <= allowance
+            mine = [gradients[j][i] for j in range(depth - 1, -1, -1)]
+            yield self._found(case, np.concatenate(mine, axis=1), i) if certain else None
+
+    def _found(self, case: Case, rows: Array, i: int) -> Found:
+        """`rows` are the values of all tensors, and E by each rule."""
+        errors = rows[1:] * bound.EVALUATION_SLACK
+        kinks = [0] * len(case.architecture.tensor_names)
+        growth = float(self.growth[i])
+        split = case.architecture.split
+        return Found(split(rows[0]), [Bound(split(of), None, kinks, growth) for of in errors])
+
+    def _doubt(self, shapes: Shapes, error: Array) -> Array:
+        """Mark the networks where something may overflow; the largest E of each."""
+        most = shapes.most(error)
+        self.doubtful[: len(most)] |= ~(most < self.safe[: len(most)])
+        return most
+
+    def _forward(self, level: Level) -> None:
+        z, stack = np.empty(level.outer.total), np.empty((2, self.count, level.outer.total))
+        for i, (of_z, of_stack) in enumerate(
+            zip(level.outer.views(z), level.outer.views(stack), strict=True)
+        ):
+            np.matmul(level.a[i], level.theta[i], out=of_z)
+            np.matmul(level.known[i], level.sizes[i], out=of_stack)
+        terms = [n + 1 for n, _ in level.widths]
+        error, _ = self.rounding.of_sums(level.outer, terms, stack, z)
+        for i, of_error in enumerate(level.outer.views(error) if self.rounding.slicing else ()):
+            self.rounding.add(of_error, level.known[i][..., :-1], level.sizes[i][:-1])
+        self.rounding.add_flushed(
+            error,
+            level.outer,
+            [n for n, _ in level.widths],
+            lambda place: (most[place, :, :-1].sum(1) for most in level.most),
+            lambda place: (size[:-1].sum(0) for size in level.sizes),
+        )
+        most = self._doubt(level.outer, error)
+        if level.name in bound.CONCAVE:
+            self.growth[: len(most)] *= 1 + (np.minimum(most / 12, 0.5) + 2.0**-24) * most
+        level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
+        rule = bound.ACTIVATIONS[level.name]
+        layer = rule(self.rounding.flat, z, error, level.activation, level.slope)
+        level.slope_known, level.errors = layer.slope, layer.error
+        level.given = np.stack([np.broadcast_to(layer.size, error.shape), layer.error])
+
+    def _residual(self, level: Level) -> tuple[Array, Array]:
+        """∂cost/∂a^N: its values, and its magnitudes and E."""
+        targets = np.concatenate([case.targets.ravel() for case in self.cases])
+        difference = level.activation - targets.astype(np.float64)
+        scale = level.outer.spread(self.scale)
+        outputs = level.outer.spread([m for _, m in level.widths])
+        squares = np.square(np.abs(difference) + level.errors)
+        costs = np.add.reduceat(squares, level.outer.starts, axis=-1).max(0)
+        self.doubtful |= ~(costs * np.maximum(1.0, self.scale) < self.largest)
+        error = self.rounding.flat.residual(difference, level.errors, scale, outputs)
+        values = 2 * scale * difference
+        return values, self.rounding.stack(values, error)
+
+    def _times_slope(self, level: Level, values: Array, known: Array) -> tuple[Array, Array]:
+        """δ from ∂cost/∂a."""
+        if level.slope is None or level.slope_known is None:
+            return values, known
+        error = self.rounding.flat.hadamard(Uncertain(*known), level.slope_known)
+        delta = values * level.slope
+        return delta, self.rounding.stack(delta, error)
+
+    def _gradients(self, level: Level, delta: Array, known: Array) -> list[Array]:
+        """For each network the gradients of weights and biases, (1 + V, entries): values and E."""
+        stack, value = np.empty((2, self.count, level.block.total)), np.empty(level.block.total)
+        deltas, of_delta = level.outer.views(delta), level.outer.views(known)
+        most = level.outer.views(known[0] + known[1])
+        products = zip(level.block.views(value), level.block.views(stack), strict=True)
+        for i, (of_value, of_stack) in enumerate(products):
+            np.matmul(level.a[i].T, deltas[i], out=of_value)
+            taken = level.known[i].swapaxes(-1, -2)
+            np.matmul(taken[0], of_delta[i], out=of_stack)
+            if not level.first[i]:
+                of_stack[1] += taken[1] @ most[i]
+        terms = [case.samples for case in level.cases]
+        error, total = self.rounding.of_sums(level.block, terms, stack, value)
+        totals = level.block.views(total)
+        self.rounding.add_flushed(
+            error,
+            level.block,
+            terms,
+            lambda place: (taken[place].sum(0) for taken in level.most),
+            lambda place: (of_total[place, -1] for of_total in totals),
+        )
+        self._add_to_gradients(level, level.block.views(error), totals, of_delta)
+        self._doubt(level.block, error)
+        both = np.concatenate([value[None], error])
+        return [part.reshape(1 + self.count, -1) for part in level.block.views(both)]
+
+    def _add_to_gradients(
+        self, level: Level, errors: list[Array], totals: list[Array], of_delta: list[Array]
+    ) -> None:
+        """Underflow where a mean scales the activations first, and what a product adds."""
+        etas = self.rounding.together.eta * self.unscaled[:, None, None, None]
+        for eta, error, total in zip(etas, errors, totals, strict=False):
+            error[:, :-1] += eta * total[:, -1:]
+        for i, error in enumerate(errors if self.rounding.slicing else ()):
+            taken = level.known[i].swapaxes(-1, -2)
+            self.rounding.add(error[:, :-1], taken[..., :-1, :], of_delta[i])
+            ones = np.ones((1, level.cases[i].samples))
+            self.rounding.add(error[:, -1:], ones, of_delta[i])
+
+    def _pull_back(
+        self, level: Level, under: Level, delta: Array, known: Array
+    ) -> tuple[Array, Array]:
+        """∂cost/∂a of the layer below, of the networks that have one."""
+        value, stack = np.empty(under.outer.total), np.empty((2, self.count, under.outer.total))
+        deltas, of_delta = level.outer.views(delta), level.outer.views(known)
+        products = zip(under.outer.views(value), under.outer.views(stack), strict=True)
+        for i, (of_value, of_stack) in enumerate(products):
+            np.matmul(deltas[i], level.theta[i][:-1].T, out=of_value)
+            np.matmul(of_delta[i], level.sizes[i][:-1].T, out=of_stack)
+        terms = [m for _, m in level.widths[: len(under.cases)]]
+        error, _ = self.rounding.of_sums(under.outer, terms, stack, value)
+        for i, of_error in enumerate(under.outer.views(error) if self.rounding.slicing else ()):
+            self.rounding.add(of_error, of_delta[i], level.sizes[i][:-1].T)
+        most = level.outer.views(known[0] + known[1])[: len(under.cases)]
+        self.rounding.add_flushed(
+            error,
+            under.outer,
+            terms,
+            lambda place: (of_delta[place].sum(1) for of_delta in most),
+            lambda place: (size[:-1].sum(1) for size in level.sizes),
+        )
+        self._doubt(under.outer, error)
+        return value, self.rounding.stack(value, error)

@@ -1,0 +1,92 @@
+"""Many networks at once give what each alone gives, and say where they cannot."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crosscheck import abreast, bound, double_double, reference, sampling, verdict
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
+
+CASES = 60
+
+
+def drawn(dtype, hidden, output, **ranges):
+    of = Distribution(hidden=hidden, output=output, **ranges)
+    return [sampling.draw(of, 0, index, dtype) for index in range(CASES)]
+
+
+def rules(dtype):
+    of = [bound.rules_of(Arithmetic(dtype)), bound.rules_of(Arithmetic(dtype, flushes=True))]
+    return [*of, double_double.RULES] if dtype == "float64" else of
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(
+    ("hidden", "output"), [("sigmoid", "identity"), ("sigmoid", "sigmoid"), ("tanh", "tanh")]
+)
+def test_bounds_and_gradients_are_those_of_each_network_alone(dtype, hidden, output):
+    cases = drawn(dtype, hidden, output)
+    told = 0
+    for case, found in zip(cases, abreast.evaluate(cases, rules(dtype)), strict=True):
+        trace = reference.evaluate(case)
+        alone = bound.by_rules(case, trace, bound.Together(rules(dtype)))
+        if found is None:  # 16-bit numbers are soon near the largest
+            assert dtype == "float16" or alone[0].growth > 1.1 or alone[0].overflow
+            continue
+        told += 1
+        for one, other in zip(found.bounds, alone, strict=True):
+            assert other.overflow is None
+            assert one.growth == pytest.approx(other.growth)
+            for x, y in zip(one.tensors, other.tensors, strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-11)
+        radius = bound.contracted(case, trace, Arithmetic("float64")).tensors
+        for x, y, r in zip(found.gradient, trace.tensors(), radius, strict=True):
+            assert np.all(np.abs(x - y) <= 2 * r)
+    assert told > (0 if dtype == "float16" else CASES * 0.9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_number_depends_on_the_neighbours(dtype):
+    cases = drawn(dtype, "sigmoid", "sigmoid")
+    whole = abreast.evaluate(cases, rules(dtype))
+    for places in ([3], [40, 8, 21], range(59, 19, -3)):
+        for place, found in zip(
+            places, abreast.evaluate([cases[i] for i in places], rules(dtype)), strict=True
+        ):
+            assert found is not None
+            for one, other in zip(found.bounds, whole[place].bounds, strict=True):
+                for x, y in zip(one.tensors, other.tensors, strict=True):
+                    np.testing.assert_array_equal(x, y)
+            for x, y in zip(found.gradient, whole[place].gradient, strict=True):
+                np.testing.assert_array_equal(x, y)
+
+
+def test_a_network_that_may_overflow_is_left_to_the_bound_alone():
+    case = drawn("float32", "sigmoid", "identity")[20]
+    huge = tuple(w * np.float32(1e37) for w in case.weights)
+    large = replace(case, weights=huge)
+    assert bound.contracted(large, reference.evaluate(large), Arithmetic("float32")).overflow
+    first, second = abreast.evaluate([large, case], rules("float32"))
+    assert first is None
+    assert second is not None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_prepared_evidence_judges_as_evidence_by_itself(dtype):
+    """The same verdicts; the float64 reference of a narrower format differs by its rounding."""
+    from crosscheck.engines import names
+
+    engine = names.load("paper-contracted")
+    promise = engine.arithmetic(dtype)
+    cases = drawn(dtype, "sigmoid", "both")
+    together = [verdict.Evidence(case, [promise]) for case in cases]
+    verdict.prepare(together)
+    for case, evidence in zip(cases, together, strict=True):
+        gradients = engine.gradients(case)
+        prepared = verdict.judge(evidence, promise, gradients)
+        alone = verdict.judge(verdict.Evidence(case), promise, gradients)
+        for one, other in zip(prepared, alone, strict=True):
+            assert (one["verdict"], one["reason"]) == (other["verdict"], other["reason"])
+            assert one["bound_use"] == pytest.approx(other["bound_use"], abs=1e-9)
