@@ -91,6 +91,23 @@ class Ruler:
         for (a, b), largest, of_tensors in zip(pairs, difference.max(1), in_ulps, strict=True):
             yield a, b, float(largest), of_tensors
 
+    def powers(self, allowed: Array) -> list[list[float]]:
+        """For each row of bounds and each tensor, the median B / |g| over g ≠ 0."""
+        exact = np.abs(self.hi)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            counted = (self.hi != 0) | (exact + self.radius > allowed)
+            shares = allowed / exact
+        if counted.all():
+            middles = [medians(part) for part in self.parts(shares)]
+            return [list(of) for of in zip(*(m.tolist() for m in middles), strict=True)]
+        return [
+            [
+                float(medians(part[of])) if of.any() else math.nan
+                for part, of in zip(self.parts(row), self.parts(kept), strict=True)
+            ]
+            for row, kept in zip(shares, counted, strict=True)
+        ]
+
     def measure(self, got: Array, allowed: Array) -> "list[list[Measured] | None]":
         """For each row of `got`, bounded by that of `allowed`, what is to say of its tensors.
 
@@ -162,26 +179,6 @@ class Ruler:
             "got_hex": value.hex(),
             "exact_hex": exact.hex(),
         }
-
-
-class Scale:
-    """A ruler with the bound of one arithmetic."""
-
-    def __init__(self, ruler: Ruler, allowed: Sequence[Array]) -> None:
-        self.ruler, self.allowed = ruler, flat([allowed])[0]
-
-    @cached_property
-    def power(self) -> list[float]:
-        """For each tensor, the median B / |g| over g ≠ 0."""
-        ruler = self.ruler
-        exact = np.abs(ruler.hi)
-        counted = (ruler.hi != 0) | (exact + ruler.radius > self.allowed)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            share = self.allowed / exact
-        if counted.all():
-            return [float(medians(part)) for part in ruler.parts(share)]
-        kept = zip(ruler.parts(share), ruler.parts(counted), strict=True)
-        return [float(medians(part[of])) if of.any() else math.nan for part, of in kept]
 
 
 DIGITS_A_BIT = float(np.log10(2))

@@ -166,11 +166,11 @@ class Trial:
         deep = self.plan.goes_deep(self.case.index)
         judged = judge_all(self.evidence, self.claims, deep)
         place = _place(self.case)
-        errors = [
-            {**place, "engine": tried.engine, **row}
-            for tried, of_engine in zip(self.answered, judged, strict=True)
-            for row in of_engine
-        ]
+        errors = []
+        for tried, of_engine in zip(self.answered, judged, strict=True):
+            for row in of_engine:
+                row.update(place, engine=tried.engine)
+            errors += of_engine
         pairs = _pairs(self.case, self.evidence, self.answered)
         row = _case_row(self.case, self.evidence, self.attempts, self.seconds)
         self.outcome = Outcome(row | {"certificate": self.certificate}, errors, pairs)

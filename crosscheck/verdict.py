@@ -15,7 +15,7 @@ from crosscheck import abreast, bound, double_double, orders, reference, stagewi
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules
 from crosscheck.evaluation import Bound, Trace
-from crosscheck.measuring import Measured, Ruler, Scale, flat
+from crosscheck.measuring import Measured, Ruler, flat
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors as TensorErrors
@@ -44,7 +44,6 @@ class Evidence:
         self._expected = tuple(expected)
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
-        self._scales: dict[Arithmetic, Scale] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
         self._gradient: Sequence[Array] | None = None
@@ -54,11 +53,9 @@ class Evidence:
         """The exact gradient as errors are measured by it."""
         return Ruler(self.enclosure, self.case.architecture.tensor_shapes, self.case.format)
 
-    def scale(self, arithmetic: Arithmetic) -> Scale:
-        """The ruler with the bound of an arithmetic."""
-        if arithmetic not in self._scales:
-            self._scales[arithmetic] = Scale(self.ruler, self.bound(arithmetic).tensors)
-        return self._scales[arithmetic]
+    def allowed(self, arithmetic: Arithmetic) -> Array:
+        """B of an arithmetic, all tensors end to end."""
+        return flat([self.bound(arithmetic).tensors])[0]
 
     @cached_property
     def trace(self) -> Trace:
@@ -116,10 +113,9 @@ class Evidence:
     @property
     def relative_radius(self) -> float:
         """The largest radius of the reference, as a share of the plain bound B."""
-        allowed = self.bound(self._plain).tensors
-        pairs = zip(self.enclosure.radius, allowed, strict=True)
-        with np.errstate(invalid="ignore"):
-            return float(max(np.nanmax(radius / most, initial=0.0) for radius, most in pairs))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = self.ruler.radius / self.allowed(self._plain)
+        return float(np.fmax.reduce(shares, initial=0.0))
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
@@ -321,17 +317,24 @@ def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -
     """
     if not claims:
         return []
-    allowed = np.stack([evidence.scale(claim.arithmetic).allowed for claim in claims])
+    kinds = list(dict.fromkeys(claim.arithmetic for claim in claims))
+    places = [kinds.index(claim.arithmetic) for claim in claims]
+    allowed = flat([evidence.bound(arithmetic).tensors for arithmetic in kinds])
     got = flat([claim.gradients.tensors() for claim in claims])
-    measured = evidence.ruler.measure(got, allowed)
+    measured = evidence.ruler.measure(got, allowed[places])
+    powers = evidence.ruler.powers(allowed)
     return [
-        _judge_one(evidence, claim, rows, deep)
-        for claim, rows in zip(claims, measured, strict=True)
+        _judge_one(evidence, claim, rows, powers[place], deep)
+        for claim, place, rows in zip(claims, places, measured, strict=True)
     ]
 
 
 def _judge_one(
-    evidence: Evidence, claim: Claim, measured: list[Measured] | None, deep: bool
+    evidence: Evidence,
+    claim: Claim,
+    measured: list[Measured] | None,
+    powers: Sequence[float],
+    deep: bool,
 ) -> list[Row]:
     """The rows of one claim, from its measures if none of its entries is beyond its bound."""
     seen = stagewise_checks(evidence, claim.arithmetic, claim.stages)
@@ -339,13 +342,11 @@ def _judge_one(
     names = evidence.case.architecture.tensor_names
     if measured is None:
         return [judgement.of_wrong(which, name) for which, name in enumerate(names)]
-    powers = evidence.scale(claim.arithmetic).power
-    return [
-        judgement.of_cleared(which, {"tensor": name, **row, "power": power}, within)
-        for which, (name, (row, within), power) in enumerate(
-            zip(names, measured, powers, strict=True)
-        )
-    ]
+    rows = []
+    for which, (row, within) in enumerate(measured):
+        row["tensor"], row["power"] = names[which], powers[which]
+        rows.append(judgement.of_cleared(which, row, within))
+    return rows
 
 
 class Judgement(NamedTuple):

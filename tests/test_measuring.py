@@ -43,7 +43,7 @@ def test_a_wrong_entry_is_never_cleared(wrong):
     assert wrong[0]["verdict"] == "DEFECT"
     assert right == verdict.judge(evidence, promise, found)
     got = measuring.flat([found.tensors(), bad.tensors()])
-    allowed = evidence.scale(promise).allowed[None].repeat(2, axis=0)
+    allowed = evidence.allowed(promise)[None].repeat(2, axis=0)
     assert [of is None for of in evidence.ruler.measure(got, allowed)] == [False, True]
 
 
