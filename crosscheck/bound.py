@@ -498,20 +498,16 @@ def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool 
     return by_rules(case, trace, rules_of(arithmetic, absolute))[0]
 
 
-def stable(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
-    """The contracted B of an evaluation whose σ′ does not cancel.
-
-    B over this is what the formula a (1 - a) loses, whoever evaluates it.
-    """
-    return by_rules(case, trace, rules_of(arithmetic, stable=True))[0]
-
-
-def underflow(case: Case, trace: Trace, arithmetic: Arithmetic) -> Bound:
-    """The part of the contracted B that stays when u vanishes: underflow and flushing."""
-    rules = Rules(arithmetic)
-    rules.u = rules.inner = rules.evaluation = 0.0
-    rules.allowance = np.inf
-    return by_rules(case, trace, rules)[0]
+def with_parts(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Bound]:
+    """The contracted B; the part of it that stays when u vanishes: underflow and flushing; and
+    that of an evaluation whose σ′ does not cancel: B over it is what a (1 - a) loses."""
+    vanishing = Rules(arithmetic)
+    vanishing.u = vanishing.inner = vanishing.evaluation = 0.0
+    vanishing.allowance = np.inf
+    rules = [rules_of(arithmetic), vanishing, rules_of(arithmetic, stable=True)]
+    if arithmetic.accumulate:
+        return [by_rules(case, trace, of)[0] for of in rules]
+    return by_rules(case, trace, Together(rules))
 
 
 def of_evaluation(case: Case, narrower: Bound) -> Sequence[Array]:

@@ -34,12 +34,17 @@ def medians(values: Array) -> Array:
     """np.median along the last axis of what holds no NaN, to the bit, at a tenth of its cost."""
     count = values.shape[-1]
     half = count // 2
+    ordered = np.sort(values) if count < LEAST_PARTITIONED else np.partition(values, half)
+    upper: Array = ordered[..., half]
     if count % 2:
-        middle: Array = np.partition(values, half)[..., half]
-        return middle
-    ordered = np.partition(values, (half - 1, half))
-    mean: Array = (ordered[..., half - 1] + ordered[..., half]) / 2
+        return upper
+    lower = ordered[..., :half].max(-1)
+    mean: Array = (lower + upper) / 2
     return mean
+
+
+LEAST_PARTITIONED = 64
+"""Numbers from which on to find the middle one is faster than to sort."""
 
 
 class Ruler:

@@ -37,21 +37,27 @@ class Sensitivities:
 
     @classmethod
     def of(
-        cls, case: Case, trace: Trace, arithmetic: Arithmetic, limits: Sequence[Array]
+        cls,
+        case: Case,
+        trace: Trace,
+        arithmetic: Arithmetic,
+        limits: Sequence[Array],
+        deviations: Sequence[Array] | None = None,
     ) -> "Sensitivities":
-        """`limits` is B in the engine's own order, by whose excess the ℓ2 bound is widened."""
-        plain = bound.contracted(case, trace, arithmetic)
+        """`limits` is B in the engine's own order, by whose excess the ℓ2 bound is widened.
+
+        `deviations` are what `standard_deviations` gives, where it is known already.
+        """
+        plain, floor, stable = bound.with_parts(case, trace, arithmetic)
         with np.errstate(all="ignore"):
-            deviations = probabilistic.standard_deviations(case, trace, arithmetic)
+            deviations = deviations or standard_deviations(case, trace, arithmetic)
             factor = probabilistic.confidence(case.architecture.parameters)
-            floors = bound.underflow(case, trace, arithmetic).tensors
             widened = [np.fmax(1.0, b / p) for b, p in zip(limits, plain.tensors, strict=True)]
             l2 = [
-                np.nan_to_num((factor * s + floor) * wide, nan=np.inf, posinf=np.inf)
-                for s, floor, wide in zip(deviations, floors, widened, strict=True)
+                np.nan_to_num((factor * s + least) * wide, nan=np.inf, posinf=np.inf)
+                for s, least, wide in zip(deviations, floor.tensors, widened, strict=True)
             ]
-            stable = bound.stable(case, trace, arithmetic).tensors
-            lost = [_digits(b / s) for b, s in zip(plain.tensors, stable, strict=True)]
+            lost = [_digits(b / s) for b, s in zip(plain.tensors, stable.tensors, strict=True)]
         u = case.format.unit_roundoff
         most = case.format.digits * np.log10(2)
         return cls(l2, [s / u for s in deviations], [min(x, most) for x in lost])
@@ -77,6 +83,13 @@ class Sensitivities:
             ratio = errors.error[told] / deviations[told]
             mean = float(np.sqrt(np.mean(np.square(ratio))))
         return -float(np.log2(mean)) - CALIBRATION_BITS if 0 < mean < np.inf else float("nan")
+
+
+def standard_deviations(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Array]:
+    """Those of rounding alone: what underflow and flushing add is not random, and comes on top."""
+    rounding = Arithmetic(arithmetic.dtype, accumulate=arithmetic.accumulate)
+    with np.errstate(all="ignore"):
+        return probabilistic.standard_deviations(case, trace, rounding)
 
 
 def _digits(ratio: Array) -> float:

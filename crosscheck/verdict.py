@@ -16,7 +16,7 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import Rules
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Measured, Ruler, flat
-from crosscheck.sensitivities import Sensitivities
+from crosscheck.sensitivities import Sensitivities, standard_deviations
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors as TensorErrors
 from crosscheck.values import Array, Case, Enclosure, Gradients
@@ -44,6 +44,7 @@ class Evidence:
         self._expected = tuple(expected)
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
+        self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
         self._gradient: Sequence[Array] | None = None
@@ -97,8 +98,12 @@ class Evidence:
         """The ℓ2 bound and what goes with it."""
         if arithmetic not in self._sensitivities:
             order = self.bound(arithmetic).tensors
+            wider = arithmetic.accumulate
+            if wider not in self._deviations:
+                found = standard_deviations(self.case, self.trace, arithmetic)
+                self._deviations[wider] = found
             self._sensitivities[arithmetic] = Sensitivities.of(
-                self.case, self.trace, arithmetic, order
+                self.case, self.trace, arithmetic, order, self._deviations[wider]
             )
         return self._sensitivities[arithmetic]
 

@@ -47,7 +47,7 @@ def test_a_wrong_entry_is_never_cleared(wrong):
     assert [of is None for of in evidence.ruler.measure(got, allowed)] == [False, True]
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 10, 101])
+@pytest.mark.parametrize("length", [1, 2, 3, 10, 101, 102])
 def test_the_median_is_numpys(length):
     values = np.random.default_rng(length).standard_normal((3, length))
     np.testing.assert_array_equal(measuring.medians(values), np.median(values, axis=1))

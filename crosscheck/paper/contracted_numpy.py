@@ -111,11 +111,12 @@ def gradient(
 ) -> Composed:
     """`Plan.gradient` with the plan for these shapes, kept from earlier calls in this thread.
 
-    Overflow of the exponential is part of the formula (1 / ∞ = 0) and raises no warning.
+    Overflow of the exponential is part of the formula (1 / ∞ = 0) and raises no warning; nor do
+    numbers that are none, which the gradients show.
     """
     widths = (inputs.shape[1], *[w.shape[1] for w in weights])
     plan = _plan(widths, len(inputs), inputs.dtype, get_ident())
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return plan.gradient(weights, biases, inputs, expected, linear)
 
 
