@@ -281,8 +281,7 @@ class Pass:
             lambda place: (size[:-1].sum(0) for size in level.sizes),
         )
         most = self._doubt(level.outer, error)
-        if level.name in bound.CONCAVE:
-            self.growth[: len(most)] *= 1 + (np.minimum(most / 12, 0.5) + 2.0**-24) * most
+        self.growth[: len(most)] *= bound.growth_of(level.name, most)
         level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
         rule = bound.ACTIVATIONS[level.name]
         layer = rule(self.rounding.flat, z, error, level.activation, level.slope)

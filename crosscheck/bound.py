@@ -435,17 +435,17 @@ def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -
         a = trace.activations[k + 1]
         layers.append(ACTIVATIONS[name](rules, value, error, a, trace.slopes[k]))
         activations.append(Uncertain(layers[-1].size, layers[-1].error))
-        growth *= _growth(name, float(error.max()))
+        growth *= growth_of(name, float(error.max()))
     if growth > rules.allowance and np.any(rules.evaluation < 1):
         return forward_errors(case, trace, rules.allowing(2 * growth), overflow)
-    return Forward(activations, layers, growth, rules)
+    return Forward(activations, layers, float(growth), rules)
 
 
-def _growth(name: str, error: float) -> float:
+def growth_of(name: str, error: Factor) -> Factor:
     """The factor of ρ from a layer, by its largest E_z; see the head of this module."""
     if name not in CONCAVE:
         return 1.0
-    return 1 + (min(error / 12, 0.5) + 2.0**-24) * error
+    return 1 + (np.minimum(error / 12, 0.5) + 2.0**-24) * error
 
 
 CONCAVE = ("sigmoid",)

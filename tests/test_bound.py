@@ -110,7 +110,7 @@ def test_where_errors_of_z_are_large_the_share_grows():
         )
         floor = 2 * F32.eta + 1 / F32.largest
         ratio = np.max((fine - floor) / (2.0**-20 * wide))
-        assert ratio <= bound._growth("sigmoid", e) * (1 + 1e-5)
+        assert ratio <= bound.growth_of("sigmoid", e) * (1 + 1e-5)
         assert e < 1 or ratio > 1 + e * e / 100
 
 
