@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import bound, reference
-from crosscheck.bound import Rules, Together, Uncertain
+from crosscheck import reference, rounding_rules
 from crosscheck.evaluation import Bound
+from crosscheck.rounding_rules import Rules, Together, Uncertain
 from crosscheck.values import Array, Case
 
 SUPPORTED = ("sigmoid", "tanh", "identity")
@@ -250,7 +250,7 @@ class Pass:
 
     def _found(self, case: Case, rows: Array, i: int) -> Found:
         """`rows` are the values of all tensors, and E by each rule."""
-        errors = rows[1:] * bound.EVALUATION_SLACK
+        errors = rows[1:] * rounding_rules.EVALUATION_SLACK
         kinks = [0] * len(case.architecture.tensor_names)
         growth = float(self.growth[i])
         split = case.architecture.split
@@ -281,9 +281,9 @@ class Pass:
             lambda place: (size[:-1].sum(0) for size in level.sizes),
         )
         most = self._doubt(level.outer, error)
-        self.growth[: len(most)] *= bound.growth_of(level.name, most)
+        self.growth[: len(most)] *= rounding_rules.growth_of(level.name, most)
         level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
-        rule = bound.ACTIVATIONS[level.name]
+        rule = rounding_rules.ACTIVATIONS[level.name]
         layer = rule(self.rounding.flat, z, error, level.activation, level.slope)
         level.slope_known, level.errors = layer.slope, layer.error
         level.given = np.stack([np.broadcast_to(layer.size, error.shape), layer.error])

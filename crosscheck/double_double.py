@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import bound, reference
+from crosscheck import bound, reference, rounding_rules
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.bound import Rules, Uncertain
 from crosscheck.evaluation import Bound
 from crosscheck.exponential import exp
+from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case, Enclosure
 
 UNIT = 2.0**-98
@@ -212,7 +212,7 @@ class DoubleDoubleRules(Rules):
         super().__init__(Arithmetic("float64"), stable=True)
         self.u = self.inner = unit
         self.eta = UNDERFLOW
-        self.evaluation = bound.ALLOWANCE * 2.0**-53 / unit
+        self.evaluation = rounding_rules.ALLOWANCE * 2.0**-53 / unit
 
     def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
         return is_sliced(left, right)

@@ -13,15 +13,13 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.bound import (
     Forward,
     Overflow,
-    Rules,
-    Uncertain,
     contracted,
     finish,
     forward_errors,
     residual_errors,
-    rules_of,
 )
 from crosscheck.evaluation import Bound, Trace
+from crosscheck.rounding_rules import Rules, Uncertain, rules_of
 from crosscheck.values import Array, Case
 
 

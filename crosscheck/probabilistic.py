@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.bound import Rules
 from crosscheck.evaluation import Trace
+from crosscheck.rounding_rules import Rules
 from crosscheck.values import Array, Case
 
 FAILURES = 1e-9

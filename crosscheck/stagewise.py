@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.bound import ACTIVATIONS, Rules, Uncertain
 from crosscheck.reference import cost_scale
+from crosscheck.rounding_rules import ACTIVATIONS, Rules, Uncertain
 from crosscheck.values import Array, Case
 
 Stages = Mapping[str, Array]

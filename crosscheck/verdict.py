@@ -11,11 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import abreast, bound, double_double, orders, reference, stagewise, tensor_errors
+from crosscheck import (
+    abreast,
+    bound,
+    double_double,
+    orders,
+    reference,
+    rounding_rules,
+    stagewise,
+    tensor_errors,
+)
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.bound import Rules
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Measured, Ruler, flat
+from crosscheck.rounding_rules import Rules
 from crosscheck.sensitivities import Sensitivities, standard_deviations
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors as TensorErrors
@@ -66,7 +75,7 @@ class Evidence:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
         if key not in self._bounds and not absolute and arithmetic in self.joined:
-            together = bound.Together(self.rules)
+            together = rounding_rules.Together(self.rules)
             self.take(bound.by_rules(self.case, self.trace, together), self.trace.tensors())
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
@@ -85,7 +94,7 @@ class Evidence:
     @property
     def rules(self) -> list[Rules]:
         """The rules of that pass: those of the reference's radius last, if it needs its own."""
-        rules = [bound.rules_of(arithmetic) for arithmetic in self.joined]
+        rules = [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
         return [*rules, double_double.RULES] if double_double.supports(self.case) else rules
 
     def take(self, bounds: Sequence[Bound], gradient: Sequence[Array] | None = None) -> None:

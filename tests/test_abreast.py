@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crosscheck import abreast, bound, double_double, reference, sampling, verdict
+from crosscheck import abreast, bound, double_double, reference, rounding_rules, sampling, verdict
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 
@@ -18,7 +18,10 @@ def drawn(dtype, hidden, output, **ranges):
 
 
 def rules(dtype):
-    of = [bound.rules_of(Arithmetic(dtype)), bound.rules_of(Arithmetic(dtype, flushes=True))]
+    of = [
+        rounding_rules.rules_of(Arithmetic(dtype)),
+        rounding_rules.rules_of(Arithmetic(dtype, flushes=True)),
+    ]
     return [*of, double_double.RULES] if dtype == "float64" else of
 
 
@@ -31,7 +34,7 @@ def test_bounds_and_gradients_are_those_of_each_network_alone(dtype, hidden, out
     told = 0
     for case, found in zip(cases, abreast.evaluate(cases, rules(dtype)), strict=True):
         trace = reference.evaluate(case)
-        alone = bound.by_rules(case, trace, bound.Together(rules(dtype)))
+        alone = bound.by_rules(case, trace, rounding_rules.Together(rules(dtype)))
         if found is None:  # 16-bit numbers are soon near the largest
             assert dtype == "float16" or alone[0].growth > 1.1 or alone[0].overflow
             continue

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck import bound, reference, sampling
+from crosscheck import bound, reference, rounding_rules, sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 
-F32 = bound.Rules(Arithmetic("float32"))
+F32 = rounding_rules.Rules(Arithmetic("float32"))
 
 
 def exact_product(a, b):
@@ -72,7 +72,7 @@ def test_sigmoid_rule_covers_the_ball(z, e):
     array = np.array([z])
     a, slope = reference.ACTIVATIONS["sigmoid"](array)
     with np.errstate(all="ignore"):
-        layer = bound.ACTIVATIONS["sigmoid"](F32, array, np.array([e]), a, slope)
+        layer = rounding_rules.ACTIVATIONS["sigmoid"](F32, array, np.array([e]), a, slope)
     for x in np.linspace(z - e, z + e, 9):
         for wiggle in (-9 * 2.0**-24, 9 * 2.0**-24):
             computed = expit(x) * (1 + wiggle)
@@ -105,12 +105,13 @@ def test_where_errors_of_z_are_large_the_share_grows():
     a, s = reference.ACTIVATIONS["sigmoid"](z)
     for e in (0.1, 1.0, 5.0, 20.0):
         wide, fine = (
-            bound.ACTIVATIONS["sigmoid"](F32, z, np.full(3, of), a, s).error - F32.u * 10 * a
+            rounding_rules.ACTIVATIONS["sigmoid"](F32, z, np.full(3, of), a, s).error
+            - F32.u * 10 * a
             for of in (e, e * 2.0**-20)
         )
         floor = 2 * F32.eta + 1 / F32.largest
         ratio = np.max((fine - floor) / (2.0**-20 * wide))
-        assert ratio <= bound.growth_of("sigmoid", e) * (1 + 1e-5)
+        assert ratio <= rounding_rules.growth_of("sigmoid", e) * (1 + 1e-5)
         assert e < 1 or ratio > 1 + e * e / 100
 
 
@@ -120,7 +121,9 @@ def test_the_rules_of_several_arithmetics_are_those_of_each(small):
     for index, kinds in product(range(12), ([plain, flushing], [flushing, Arithmetic("float64")])):
         case = small(index, "float32")
         trace = reference.evaluate(case)
-        together = bound.by_rules(case, trace, bound.Together([bound.Rules(k) for k in kinds]))
+        together = bound.by_rules(
+            case, trace, rounding_rules.Together([rounding_rules.Rules(k) for k in kinds])
+        )
         for found, kind in zip(together, kinds, strict=True):
             alone = bound.contracted(case, trace, kind)
             assert (found.overflow, found.kinks) == (alone.overflow, alone.kinks)
@@ -129,14 +132,14 @@ def test_the_rules_of_several_arithmetics_are_those_of_each(small):
 
 
 def test_a_wider_accumulator_has_rules_of_its_own():
-    wider = bound.Rules(Arithmetic("float32", accumulate="float64"))
+    wider = rounding_rules.Rules(Arithmetic("float32", accumulate="float64"))
     with pytest.raises(ValueError, match="wider accumulator"):
-        bound.Together([F32, wider])
+        rounding_rules.Together([F32, wider])
 
 
 def test_flushing_costs_where_operands_are_subnormal():
     """x = 1e-39 read as zero against w = 1000 is off by 1e-36, beyond 2 n η by far."""
-    rules = bound.Rules(Arithmetic("float32", flushes=True))
+    rules = rounding_rules.Rules(Arithmetic("float32", flushes=True))
     x, w = np.array([[1e-39]]), np.array([[1000.0]])
     error, _ = rules.product(rules.known(x, None), rules.known(w, None), x @ w)
     assert error[0, 0] >= 1e-36

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck import bound, double_double as dd, oracle, reference, sampling, verdict
+from crosscheck import (
+    bound,
+    double_double as dd,
+    oracle,
+    reference,
+    rounding_rules,
+    sampling,
+    verdict,
+)
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 
@@ -109,7 +117,7 @@ def test_the_exponential_is_as_good_as_the_bound_takes_it_for():
             e = (-arb(float(x))).exp()
             for pair, exact in ((a, 1 / (1 + e)), (slope, e / (1 + e) ** 2)):
                 error = abs(arb(float(pair.hi[i])) + arb(float(pair.lo[i])) - exact)
-                allowed = bound.SIGMOID_ROUNDINGS * dd.UNIT * abs(exact) / 2 + dd.UNDERFLOW
+                allowed = rounding_rules.SIGMOID_ROUNDINGS * dd.UNIT * abs(exact) / 2 + dd.UNDERFLOW
                 assert error < allowed
     finally:
         ctx.prec = before

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosscheck import bound, orders, probabilistic, reference, sampling
+from crosscheck import bound, orders, probabilistic, reference, rounding_rules, sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
@@ -44,8 +44,8 @@ def test_forward_roundings_enter_by_their_exact_jacobians(index, monkeypatch):
         return np.full(value.shape, unit if bias is not None else 0.0)
 
     monkeypatch.setattr(probabilistic, "local_product", only_z)
-    monkeypatch.setattr(bound.Rules, "gamma", lambda self, k: 0.0)
-    monkeypatch.setattr(bound.Rules, "residual", lambda self, d, *rest: 0 * d)
+    monkeypatch.setattr(rounding_rules.Rules, "gamma", lambda self, k: 0.0)
+    monkeypatch.setattr(rounding_rules.Rules, "residual", lambda self, d, *rest: 0 * d)
     monkeypatch.setattr(probabilistic, "confidence", lambda entries: 0.0)
     ours = probabilistic.standard_deviations(case, trace, F32)
     expected = [np.zeros(t.shape) for t in ours]

@@ -59,7 +59,7 @@ def test_a_wrong_gradient_fails_with_the_message(here, plugin, workers):
         [
             "DEFECT  doubled, *",
             "It behaves as: factor 2 *",
-            "Smallest case that fails: 1-1, D = 1",
+            "Smallest case that fails: *",  # how small is a matter of its five seconds
             "crosscheck: 2 gradients on 23 cases, 1 wrong",
         ]
     )

@@ -14,7 +14,7 @@ from crosscheck.engines.callable import CallableEngine
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
 from crosscheck.values import Gradients
 
-SECONDS = 20.0
+SECONDS = 200.0
 
 WRONG = """
 import numpy as np

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.bound import EVALUATION_SLACK, SIGMOID_ROUNDINGS
 from crosscheck.formats import FloatFormat
+from crosscheck.rounding_rules import EVALUATION_SLACK, SIGMOID_ROUNDINGS
 from crosscheck.values import Array
 
 Operand = Any

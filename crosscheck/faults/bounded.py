@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import bound
+from crosscheck import rounding_rules
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.formats import FORMATS
 from crosscheck.values import Array
@@ -38,11 +38,13 @@ class Bounded:
 
     __array_ufunc__ = None  # so that ndarray * Bounded asks Bounded
 
-    def __init__(self, value: Any, error: Array, rules: bound.Rules) -> None:
+    def __init__(self, value: Any, error: Array, rules: rounding_rules.Rules) -> None:
         self.value, self.error, self.rules = value, error, rules
 
     @classmethod
-    def exact(cls, array: Array, rules: bound.Rules, double_double: bool = False) -> "Bounded":
+    def exact(
+        cls, array: Array, rules: rounding_rules.Rules, double_double: bool = False
+    ) -> "Bounded":
         """An array that the engine is given, so that nobody has an error in it."""
         value = array.astype(np.float64)
         error = np.zeros(value.shape)
@@ -117,11 +119,11 @@ class Bounded:
     def __matmul__(self, other: "Bounded") -> "Bounded":
         return self.product(other)
 
-    def product(self, other: "Bounded", rules: bound.Rules | None = None) -> "Bounded":
+    def product(self, other: "Bounded", rules: rounding_rules.Rules | None = None) -> "Bounded":
         """The matrix product; `rules` of a coarser arithmetic if it is not formed in one's own."""
         value = self.value @ other.value
-        left = bound.Uncertain(self.size, self.error)
-        right = bound.Uncertain(other.size, other.error)
+        left = rounding_rules.Uncertain(self.size, self.error)
+        right = rounding_rules.Uncertain(other.size, other.error)
         error, _ = (rules or self.rules).product(left, right, value.astype(np.float64))
         return Bounded(value, error, self.rules)
 
@@ -170,9 +172,9 @@ def narrowed(array: Array, name: str) -> Array:
     return rounded
 
 
-def rules(arithmetic: Arithmetic) -> bound.Rules:
+def rules(arithmetic: Arithmetic) -> rounding_rules.Rules:
     """The rules of an arithmetic."""
-    return bound.Rules(arithmetic)
+    return rounding_rules.Rules(arithmetic)
 
 
 def activation(name: str) -> Callable[[Bounded], Bounded]:
@@ -183,7 +185,7 @@ def activation(name: str) -> Callable[[Bounded], Bounded]:
         plain = value.astype(np.float64)
         slope = None if name == "identity" else _slope(name, plain)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            layer = bound.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
+            layer = rounding_rules.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
         return Bounded(value, layer.error, z.rules)
 
     return apply

@@ -1,0 +1,392 @@
+"""The rules of the bound: what an operation of an arithmetic adds to its operands' errors.
+
+A running error analysis (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed.,
+section 3.3): E_x >= |computed x - exact x|, entry by entry. `bound` carries it through a network.
+The rules hold for any order of summation, with or without fused multiply-add (Jeannerod and
+Rump, *Improved error bounds for inner products in floating-point arithmetic*, SIAM J. Matrix
+Anal. 34 (2013)).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.formats import FORMATS
+from crosscheck.values import Array
+
+SIGMOID_ROUNDINGS = 10
+"""k: NumPy's, PyTorch's and XLA's sigmoid are within 3.4 ulp, JAX documents 4.5; k = 2 × ulps."""
+
+TANH_ROUNDINGS = 16
+"""k for tanh: JAX documents 5.5 to 7 ulp."""
+
+SIGMOID_ABSOLUTE = 2
+"""½ + ½ tanh(z/2) is right to 2 u absolutely, whatever σ(z)."""
+
+TANH_ABSOLUTE = 4
+"""(e^2z - 1) / (e^2z + 1) cancels near z = 0 and is right to 4 u absolutely."""
+
+ALLOWANCE = 2.0
+"""The ρ that magnitudes have room for; where ρ is larger, they are given more."""
+
+EVALUATION_SLACK = 1 + 1e-9
+"""Covers the roundings of evaluating the bound itself in float64."""
+
+
+Factor = Any
+"""A number, or one for each of several arithmetics, along a first axis of three."""
+
+
+class Uncertain(NamedTuple):
+    """An array as B knows it: `size` >= |exact| entry by entry, and `error` E, or None for 0."""
+
+    size: Array
+    error: Array | None
+
+    @property
+    def most(self) -> Array:
+        """size + error: at least the magnitude that was computed."""
+        return self.size if self.error is None else self.size + self.error
+
+    @property
+    def transposed(self) -> "Uncertain":
+        """Rows and columns exchanged."""
+        error = None if self.error is None else self.error.swapaxes(-1, -2)
+        return Uncertain(self.size.swapaxes(-1, -2), error)
+
+    def at(self, place: int) -> "Uncertain":
+        """What one of several arithmetics has of it; what is exact they have in common."""
+        if self.error is None:
+            return self
+        return Uncertain(self.size[place], self.error[place])
+
+
+class Sum(NamedTuple):
+    """E of a sum of products in terms of its magnitudes: what each of them is multiplied by.
+
+    E = total M + value |C| + propagated P + underflow, with M, |C| and P as in `Rules.product`.
+    """
+
+    total: Factor
+    value: Factor
+    propagated: Factor
+    underflow: Factor
+
+
+class Rules:
+    """The rules of one arithmetic; each returns E for one operation.
+
+    u is the unit roundoff, eta the underflow error of an operation, tau the smallest normal
+    number where subnormals are flushed, else 0; `inner` the unit roundoff of the accumulator.
+    `evaluation` is the float64 evaluation's share of E, for a ρ of at most `allowance`.
+    `absolute` allows activations that are right to a few u absolutely, and no better where they
+    are small, as ½ + ½ tanh(z/2) is for σ. `stable` takes σ′ from z alone: nothing `cancels`.
+    """
+
+    count = 1
+    u: Factor
+    eta: Factor
+    tau: Factor
+    largest: Factor
+    inner: Factor
+    evaluation: Factor
+    allowance: float
+    absolute: Factor
+    cancels: Factor
+    wider: bool
+
+    def __init__(
+        self, arithmetic: Arithmetic, absolute: bool = False, stable: bool = False
+    ) -> None:
+        stored = FORMATS[arithmetic.dtype]
+        self.u = stored.unit_roundoff
+        self.eta = stored.smallest_normal if arithmetic.flushes else stored.smallest_subnormal
+        self.tau = stored.smallest_normal if arithmetic.flushes else 0.0
+        self.largest = stored.largest
+        self.wider = arithmetic.accumulate is not None
+        self.inner = FORMATS[arithmetic.accumulate or arithmetic.dtype].unit_roundoff
+        self.allowance = ALLOWANCE if self.u > 2.0**-53 else np.inf
+        self.evaluation = ALLOWANCE * 2.0**-53 / self.u
+        self.absolute, self.cancels = float(absolute), float(not stable)
+        self._sums: dict[int, Sum] = {}
+
+    def allowing(self, growth: float) -> "Rules":
+        """The same with room for this ρ; the float64 evaluation never errs by more than E."""
+        other = copy(self)
+        most = np.maximum(self.evaluation, 1.0)
+        other.evaluation = np.minimum(self.evaluation * (growth / self.allowance), most)
+        other.allowance, other._sums = growth, {}
+        return other
+
+    def gamma(self, k: int) -> Factor:
+        """γ_k = k u / (1 - k u), or ∞ where k u >= 1."""
+        return k * self.u / (1 - k * self.u) if k * self.u < 1 else np.inf
+
+    def known(self, value: Array, error: Array | None) -> Uncertain:
+        """An array from its float64 evaluation and E; an exact input has no E."""
+        size = np.abs(value)
+        return Uncertain(size if error is None else size + self.evaluation * error, error)
+
+    def sum_of(self, n: int) -> Sum:
+        """The rule of a sum of n products, each partial sum rounded to the stored format.
+
+        E = P + u M + (n - 1) u [(1 + u)(M + |C| + P) / 2 + n u M] + 2 n η, where |C|, known by
+        its float64 evaluation, is at most that and c (P + 1.1 n u M).
+        """
+        if n not in self._sums:
+            u, c = self.u, self.evaluation
+            half = (n - 1) * u * (1 + u) / 2
+            self._sums[n] = Sum(
+                u + half * (1 + c * 1.1 * n * u) + (n - 1) * n * u * u,
+                half,
+                1 + half * (1 + c),
+                2 * n * self.eta,
+            )
+        return self._sums[n]
+
+    def product(
+        self,
+        left: Uncertain,
+        right: Uncertain,
+        value: Array,
+        bias: Array | None = None,
+        wider: bool | None = None,
+    ) -> tuple[Array, Array]:
+        """E of a matrix product `value`, and M, which no partial sum exceeds.
+
+        M = |A| |B| + P with P = |A| E_B + E_A |B| + E_A E_B. `bias` (|b|, one more term of the
+        same sum) is added to every row; `wider` false forbids the wider accumulator.
+        """
+        propagated, total = _magnitudes(left, right)
+        if self.wider if wider is None else wider:
+            error, total = self._summed_wider(left, propagated, total, value, bias)
+        else:
+            if bias is not None:
+                total = total + bias
+            rule = self.sum_of(left.size.shape[-1] + (bias is not None))
+            error = rule.total * total + rule.underflow
+            error += rule.value * np.abs(value)
+            if propagated is not None:
+                error += rule.propagated * propagated
+        self._add_to_product(error, left, right)
+        return error, total
+
+    def _summed_wider(
+        self,
+        left: Uncertain,
+        propagated: Array | None,
+        total: Array,
+        value: Array,
+        bias: Array | None,
+    ) -> tuple[Array, Array]:
+        """The same where the accumulator is wider: rounded once more to store, before the bias."""
+        n, inner = left.size.shape[-1], self.inner
+        carried = np.zeros_like(total) if propagated is None else propagated
+        size = np.abs(value) + self.evaluation * (carried + 1.1 * n * self.u * total)
+        alone = size if bias is None else size + bias
+        partial = (1 + inner) * (total + alone + carried) / 2 + n * inner * total
+        rounding = inner * total + (n - 1) * inner * partial
+        error = carried + rounding + 2 * n * self.eta
+        error += self.u * (size + carried + rounding)
+        if bias is None:
+            return error, total
+        error += self.u * (size + bias + error)
+        return error, total + bias
+
+    def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
+        """Whether a product of matrices of these shapes may be off by more than its sums are."""
+        return bool(self.tau)
+
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+        """Subnormal operands that are read as zero: each stands against all its partners."""
+        if self.tau:
+            rows = left.most.sum(-1)[..., :, None]
+            columns = right.most.sum(-2)[..., None, :]
+            error += self.tau * (rows + columns + left.size.shape[-1] * self.tau)
+
+    def hadamard(self, left: Uncertain, right: Uncertain, roundings: int = 3) -> Array:
+        """E of an entrywise product, of which one factor may be formed within the roundings.
+
+        Q + γ (|G s| + Q) + roundings η, with Q = |G| E_s + E_G |s| + E_G E_s.
+        """
+        gamma = self.gamma(roundings)
+        error: Array = gamma * (left.size * right.size) + roundings * self.eta
+        if right.error is not None:
+            error += (1 + gamma) * (left.size * right.error)
+        if left.error is not None:
+            error += (1 + gamma) * (left.error * right.most)
+        return error
+
+    def residual(
+        self, difference: Array, error: Array | None, scale: Factor, outputs: Factor
+    ) -> Array:
+        """E of 2 scale (a^N - expected), wherever the scaling is placed."""
+        e = np.zeros_like(difference) if error is None else error
+        size = np.abs(difference) + self.evaluation * e
+        scaled = 2 * scale * (e + self.u * (size + e))
+        scaled += self.gamma(4) * (2 * scale * size + scaled)
+        rounded: Array = scaled + 4 * self.eta * np.maximum(1, outputs)
+        return rounded
+
+
+class Together(Rules):
+    """The rules of several arithmetics at once: each E has a first axis, one place for each.
+
+    Small networks cost what calls cost, not what arithmetic does; so one pass serves all. None
+    of the arithmetics may have a wider accumulator.
+    """
+
+    def __init__(self, members: Sequence[Rules]) -> None:
+        if any(rules.wider for rules in members):
+            raise ValueError("rules with a wider accumulator are applied by themselves")
+        self.members, self.wider = tuple(members), False
+        self.count = len(members)
+        for name in ("u", "tau", "largest", "inner", "evaluation", "absolute", "cancels"):
+            setattr(self, name, _for_each([getattr(rules, name) for rules in members]))
+        self.eta = np.array([rules.eta for rules in members]).reshape(-1, 1, 1)
+        self.allowance = min(rules.allowance for rules in members)
+        self._sums = {}
+
+    def gamma(self, k: int) -> Factor:
+        factor = _for_each([rules.gamma(k) for rules in self.members])
+        return np.reshape(factor, self.eta.shape) if isinstance(factor, np.ndarray) else factor
+
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+        for place, rules in enumerate(self.members):
+            if rules.adds(left.size.shape[-2:], right.size.shape[-2:]):
+                rules._add_to_product(error[place], left.at(place), right.at(place))
+
+
+def _for_each(numbers: Sequence[float]) -> Factor:
+    """The numbers along a first axis; one plain number where they are all the same."""
+    if len(set(numbers)) == 1:
+        return numbers[0]
+    return np.array(numbers).reshape(-1, 1, 1)
+
+
+def _magnitudes(left: Uncertain, right: Uncertain) -> tuple[Array | None, Array]:
+    """P and M of a matrix product; no P where both operands are exact."""
+    if left.error is None:
+        if right.error is None:
+            return None, left.size @ right.size
+        propagated = left.size @ right.error
+    else:
+        propagated = left.error @ right.most
+        if right.error is not None:
+            propagated += left.size @ right.error
+    return propagated, left.size @ right.size + propagated
+
+
+class Layer(NamedTuple):
+    """What an activation's rule gives at a layer: |a|, E of a, σ′ (None if linear), kinks."""
+
+    size: Array
+    error: Array
+    slope: Uncertain | None
+    kinks: Factor
+
+
+ActivationRule = Callable[[Rules, Array, Array, Array, Array | None], Layer]
+
+
+LEAST_SLOPE = 2.0**-1022
+"""σ′ underflows below this, though errors of z may make σ visible there."""
+
+
+def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+    """σ over the ball z ± E_z, k roundings, and the naive form's overflow to 0.
+
+    With m = e^E - 1 it rises by s m / (1 + a m) and falls by s m / (1 + (1-a) m): the larger is
+    1 / (1 / (s m) + 1 / max(a, 1-a)), as s = a (1-a). The logarithm of either changes by less
+    than the shift of z, so the evaluation's own error of z costs a factor e^(c E_z). σ′ is the
+    larger of what a (1 - a) and σ(z) σ(-z) may be off by.
+    """
+    assert s is not None
+    s = np.maximum(s, LEAST_SLOPE)
+    middle = np.abs(1 - 2 * a)
+    shift = np.exp(rules.evaluation * e)
+    m = np.expm1(e)
+    largest = s * m
+    np.divide(1.0, largest, out=largest)
+    largest += 1 / np.maximum(a, 1 - a)
+    np.divide(shift, largest, out=largest)
+    np.fmin(largest, 1.0, out=largest)  # fmin: an exponential may overflow
+    roundings = SIGMOID_ROUNDINGS * rules.u
+    size = np.fmin(a * shift, 1.0)
+    error = size + largest
+    error *= roundings
+    error += largest
+    # The last is for where s m underflows.
+    least = 2 * rules.eta + 1 / rules.largest + LEAST_SLOPE
+    error += least + rules.absolute * SIGMOID_ABSOLUTE * rules.u
+    shift *= s
+    slope_size = np.fmin(shift, 0.25, out=shift)
+    growth = e * (1 + rules.evaluation)
+    growth += middle
+    growth *= e * (1 + m)
+    np.minimum(growth, m, out=growth)
+    growth += 2 * roundings
+    growth *= slope_size
+    growth += 2 * rules.eta
+    cancelling = (1 + 2 * rules.evaluation) * error
+    cancelling += middle
+    cancelling *= error
+    of_slope = np.maximum(growth, rules.cancels * cancelling, out=growth)
+    return Layer(size, error, Uncertain(slope_size, of_slope), 0)
+
+
+def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+    """tanh: the change is at most sech²(z) e^(2E) E; σ′ as 1 - a² or as sech² z."""
+    assert s is not None
+    shift = np.exp(2 * rules.evaluation * e)
+    largest = np.minimum(1, s * shift * np.exp(2 * e)) * e
+    size = np.abs(a) + rules.evaluation * largest
+    error = largest + TANH_ROUNDINGS * rules.u * (size + largest) + 2 * rules.eta
+    error += rules.absolute * TANH_ABSOLUTE * rules.u
+    cancelling = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
+    stable = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
+    of_slope = np.maximum(stable, rules.cancels * cancelling)
+    return Layer(size, error, Uncertain(s * shift, of_slope), 0)
+
+
+def _identity(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+    return Layer(np.abs(a) + rules.evaluation * e, e, None, 0)
+
+
+def _relu(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+    """max(z, 0) passes errors on; where the ball holds the kink, σ′ may be anything in 0 … 1."""
+    assert s is not None
+    kink = np.abs(z) <= e * (1 + rules.evaluation)
+    count = np.count_nonzero(kink, axis=(-2, -1)) if kink.ndim > 1 else np.count_nonzero(kink)
+    slope = Uncertain(np.maximum(s, kink), np.where(kink, 1.0, 0.0))
+    return Layer(a + rules.evaluation * e, e, slope, count)
+
+
+ACTIVATIONS: Mapping[str, ActivationRule] = {
+    "sigmoid": _sigmoid,
+    "identity": _identity,
+    "tanh": _tanh,
+    "relu": _relu,
+}
+"""Activation name to its rule: (rules, z, E_z, a, σ′) to Layer."""
+
+
+def growth_of(name: str, error: Factor) -> Factor:
+    """The factor of ρ from a layer, by its largest E_z; see `bound`."""
+    if name not in CONCAVE:
+        return 1.0
+    return 1 + (np.minimum(error / 12, 0.5) + 2.0**-24) * error
+
+
+CONCAVE = ("sigmoid",)
+"""Activations whose largest change over a ball is concave in its radius."""
+
+
+@lru_cache
+def rules_of(arithmetic: Arithmetic, absolute: bool = False, stable: bool = False) -> Rules:
+    """The rules of an arithmetic, made once."""
+    return Rules(arithmetic, absolute, stable)
