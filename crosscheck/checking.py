@@ -288,6 +288,6 @@ def explain(address: str, plan: Plan) -> str:
 
     Raises ValueError where the function cannot be found any more.
     """
-    engine = user_engine.from_text(address)
+    engine = user_engine.from_text(address, plan.arrays)
     short = replace(plan, engines=(address,), cases=min(plan.cases, DIAGNOSED))
     return _run(engine, short, address).message()

@@ -8,89 +8,9 @@ from typing import Any
 
 import click
 
+from crosscheck.options import Declared, Memory, Names, Range, Shard, cases_of
+
 INTERRUPTED, USAGE = 130, 2
-
-
-class Range(click.ParamType):
-    """A whole number "5" or a range "2-6", both ends included, at least `least`."""
-
-    name = "range"
-
-    def __init__(self, least: int) -> None:
-        self.least = least
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        low, dash, high = value.partition("-")
-        try:
-            bounds = (int(low), int(high if dash else low))
-        except ValueError:
-            self.fail(f"{value!r} is not a range such as 2-6, or a number", param, ctx)
-        if bounds[0] < self.least:
-            self.fail(f"{value!r} begins below {self.least}", param, ctx)
-        if bounds[0] > bounds[1]:
-            self.fail(f"{value!r} ends before it begins: did you mean {high}-{low}?", param, ctx)
-        return bounds
-
-
-class Names(click.ParamType):
-    """Names between commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-        return names or self.fail("no name is given", param, ctx)
-
-
-class Shard(click.ParamType):
-    """K/N: shard K of N, from 1."""
-
-    name = "K/N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        number, _, of = value.partition("/")
-        try:
-            shard = (int(number), int(of))
-        except ValueError:
-            self.fail(f"{value!r} is not a shard such as 2/5", param, ctx)
-        if not 1 <= shard[0] <= shard[1]:
-            self.fail(f"{value!r} must be K/N with 1 <= K <= N", param, ctx)
-        return shard
-
-
-class Declared(click.ParamType):
-    """An engine and a format, "torch.backward=float32", or a format for all engines."""
-
-    name = "declaration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        engine, _, wider = value.rpartition("=")
-        return engine, wider
-
-
-class Memory(click.ParamType):
-    """A size in bytes, or with K, M, G or T for powers of 1024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
-        text = value.strip().upper().removesuffix("B").removesuffix("I")
-        power = "KMGT".find(text[-1:]) + 1 if text[-1:] else 0
-        try:
-            size = int(float(text[:-1] if power else text) * 1024**power)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a size such as 2G or 500M", param, ctx)
-        return size if size > 0 else self.fail(f"{value!r} is not more than nothing", param, ctx)
 
 
 FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
@@ -137,9 +57,7 @@ def crosscheck() -> None:
     show_default=True,
     help="Activation of the output layer: the paper's reading.",
 )
-@click.option("--layers", type=Range(2), default="2-6", show_default=True, help="N.")
-@click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
-@click.option("--samples", type=Range(1), default="1-64", show_default=True, help="D.")
+@cases_of
 @click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
 @output_format_option
 @click.option(
@@ -194,6 +112,9 @@ def run(
     layers: tuple[int, int],
     widths: tuple[int, int],
     samples: tuple[int, int],
+    hidden: str,
+    cost: str,
+    arrays: str,
     out: str,
     output_format: str,
     formats: tuple[str, ...],
@@ -216,7 +137,7 @@ def run(
     from crosscheck.gating import Ending
     from crosscheck.plan import Plan
 
-    distribution = Distribution(layers, widths, samples, output)
+    distribution = Distribution(layers, widths, samples, output, hidden, cost)
     plan = Plan(
         dtypes=dtypes,
         cases=cases,
@@ -225,6 +146,7 @@ def run(
         deep=deep,
         certify=certify,
         accumulate=accumulate,
+        arrays=arrays,
     )
     wanted = running.Wanted(engines, own)
     held_to = Path(baseline) if baseline else None
@@ -349,12 +271,7 @@ def audit(
 )
 @click.option("--shrink", is_flag=True, help="Look for the smallest case that still fails.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=30.0, show_default=True)
-@click.option("--layers", type=Range(2), default="2-6", show_default=True, help="N.")
-@click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
-@click.option("--samples", type=Range(1), default="1-64", show_default=True, help="D.")
-@click.option("--hidden", default="sigmoid", show_default=True, help="Hidden activation.")
-@click.option("--cost", default="squared_error", show_default=True, help="The cost's convention.")
-@click.option("--arrays", default="numpy", show_default=True, help="numpy, torch or jax.")
+@cases_of
 def reproduce(
     case: str,
     engine: str,

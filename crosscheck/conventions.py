@@ -11,6 +11,9 @@ READINGS = ("identity", "sigmoid")
 COSTS = ("squared_error", "half_squared_error", "sum_squared_error", "mean_squared_error")
 """C1 of the paper, and the other conventions of the same cost, which are factors on it."""
 
+ARRAYS = ("numpy", "torch", "jax")
+"""Whose arrays a user's function may be handed."""
+
 
 def require_known(role: str, name: str, known: Sequence[str]) -> None:
     """Raises ValueError, with the known ones, for a name that is not among them."""

@@ -79,7 +79,7 @@ def diagnosed(plan: Plan, suspect: Suspect) -> dict[str, Any] | None:
     from crosscheck.diagnosis import diagnose
     from crosscheck.engines.interface import Unsupported
 
-    engine = suite.load(suspect.engine)
+    engine = suite.load(suspect.engine, plan.arrays)
     if isinstance(engine, Unsupported):
         return None
     cases = [

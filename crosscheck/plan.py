@@ -46,7 +46,8 @@ class Plan:
     0 … cases - 1 in each dtype. `sampled` names engines that take only the indices divisible
     by a number. `deep` says where the checks that cost most are made, `certify` where the
     oracle is certified: "sample", "all" or "none". `accumulate` holds pairs of an engine's name,
-    or "" for all, and the wider format in which it is declared to form sums.
+    or "" for all, and the wider format in which it is declared to form sums. `arrays` is what a
+    user's function is handed: numpy, torch or jax.
 
     Raises ValueError for an unknown dtype, or a declared accumulator that is narrower.
     """
@@ -60,6 +61,7 @@ class Plan:
     deep: str = "sample"
     certify: str = "sample"
     accumulate: tuple[tuple[str, str], ...] = ()
+    arrays: str = "numpy"
 
     def __post_init__(self) -> None:
         for dtype in self.dtypes:
@@ -69,7 +71,11 @@ class Plan:
                 Arithmetic(dtype, accumulate=wider)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The plan for a record; `arrays` only if it is not NumPy's, as no older record has it."""
+        fields = asdict(self)
+        if self.arrays == Plan.arrays:
+            del fields["arrays"]
+        return fields
 
     @property
     def whole(self) -> Span:

@@ -75,7 +75,7 @@ def choose(plan: Plan, wanted: Wanted) -> tuple[Plan, list[str]]:
     Raises ValueError for an unknown name, or a function that cannot be found.
     """
     for text in wanted.own:
-        user_engine.from_text(text)
+        user_engine.found(text)
     for name in wanted.named or ():
         names.require_known(name)
     for name, _ in plan.accumulate:
@@ -218,6 +218,7 @@ def command_line(plan: Plan) -> str:
     if tabled and (plan.engines, plan.sampled) != (names.DEFAULT, names.SAMPLED):
         words += ["--engines", ",".join(tabled)]
     words += ["--dtypes", ",".join(plan.dtypes), *plan.distribution.options(*OPTIONS)]
+    words += [] if plan.arrays == Plan().arrays else ["--arrays", plan.arrays]
     words += ["--deep", plan.deep] if plan.deep != Plan().deep else []
     words += ["--certify", plan.certify] if plan.certify != Plan().certify else []
     for engine, wider in plan.accumulate:

@@ -46,15 +46,15 @@ class Frames:
 DEFAULT_PLAN = Plan()
 
 
-def load(name: str) -> Engine | Unsupported:
+def load(name: str, arrays: str = "numpy") -> Engine | Unsupported:
     """The engine of this name, or of a function "module:function"; Unsupported if it cannot run.
+
+    `arrays` is what a function is handed.
 
     Raises ValueError for an unknown name, or a function that cannot be found.
     """
-    if ":" in name:
-        return user_engine.from_text(name)
     try:
-        return names.load(name)
+        return user_engine.from_text(name, arrays) if ":" in name else names.load(name)
     except Unsupported as why:
         return why
 

@@ -150,7 +150,7 @@ def _muster(job: Job) -> "Crew":
             continue
         if name not in _crew:
             _begin(LOADING, 0, number)
-            _crew[name] = suite.load(name)
+            _crew[name] = suite.load(name, job.plan.arrays)
         crew[name] = _crew[name]
     return crew
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from crosscheck import cli, rows
+from crosscheck.conventions import ARRAYS
+from crosscheck.engines.callable import DIALECTS
 
 QUICK = ["--cases", "3", "--widths", "1-4", "--samples", "1-4", "--engines", "paper-contracted"]
 
@@ -77,6 +80,9 @@ BAD = {
     "no number": (["--samples", "few"], "is not a range such as 2-6"),
     "no cases": (["--cases", "-1"], "-1 is not in the range"),
     "output": (["--output", "softmax"], "'softmax' is not one of"),
+    "hidden": (["--hidden", "softmax"], "'softmax' is not one of"),
+    "cost": (["--cost", "cross_entropy"], "'cross_entropy' is not one of"),
+    "arrays": (["--arrays", "cupy"], "'cupy' is not one of"),
     "no function": (["--engine", "math"], "must be package.module:function"),
     "no module": (["--engine", "no_such_module:f"], "cannot import no_such_module"),
     "no attribute": (["--engine", "math:no_such"], "math has no function 'no_such'"),
@@ -155,6 +161,70 @@ def test_a_failing_engine_costs_its_case_only(command, tmp_path):
     assert set(cases.loc[~deep, f"status:{own}"]) == {"ok"}
     assert set(cases["status:paper-contracted"]) == {"ok"}
     assert "too deep for me" in shown
+
+
+TANH_OF_TORCH = """
+import torch
+
+
+def gradient(weights, biases, inputs, targets):
+    a = [inputs]
+    for w, b in zip(weights, biases):
+        z = a[-1] @ w + b
+        a.append(torch.tanh(z) if len(a) < len(weights) else z)
+    delta = {factor} * (a[-1] - targets) / len(inputs)
+    gradients = []
+    for k in reversed(range(len(weights))):
+        gradients.insert(0, (a[k].T @ delta, delta.sum(0)))
+        delta = delta @ weights[k].T * (1 - a[k] ** 2)
+    return [w for w, _ in gradients], [b for _, b in gradients]
+"""
+
+AS_DECLARED = ["--hidden", "tanh", "--cost", "half_squared_error", "--arrays", "torch"]
+"""What the function above is, beside the defaults."""
+
+
+def run_tanh(command, folder, factor):
+    (folder / "mine.py").write_text(TANH_OF_TORCH.format(factor=factor))
+    own = f"{folder / 'mine.py'}:gradient"
+    small = ["--cases", "10", "--widths", "1-4", "--samples", "1-4", "--output", "identity"]
+    words = [*small, "--dtypes", "float64", "--jobs", "1", "--format", "json"]
+    status, shown, _ = command(
+        "run", "--engine", own, *words, *AS_DECLARED, "--out", str(folder / "run")
+    )
+    return status, shown, json.loads((folder / "run" / "run.json").read_text())
+
+
+def test_a_function_is_run_as_it_is_declared(command, tmp_path):
+    pytest.importorskip("torch")
+    status, _, record = run_tanh(command, tmp_path, factor=1)
+    assert status == 0
+    assert record["counts"]["CONSISTENT"] > 0
+    assert record["plan"]["arrays"] == "torch"
+    for option, value in zip(AS_DECLARED[::2], AS_DECLARED[1::2], strict=True):
+        assert f"{option} {value}" in record["command"]
+
+
+def test_a_wrong_one_is_diagnosed_and_reproduced_as_it_is_declared(command, tmp_path):
+    """The factor 2 is right for another cost, and here it is the mistake."""
+    pytest.importorskip("torch")
+    status, shown, record = run_tanh(command, tmp_path, factor=2)
+    assert status == 1
+    assert [found["fault"] for found in record["diagnoses"]] == ["factor 2"]
+    assert 'pass cost="squared_error"' in shown
+    (line,) = [text for text in shown.splitlines() if text.startswith("Reproduce: ")]
+    words = shlex.split(line.removeprefix("Reproduce: crosscheck "))
+    assert words[words.index("--hidden") :][:2] == ["--hidden", "tanh"]
+    assert {"half_squared_error", "torch"} <= set(words)
+    status, shown, _ = command(*[word for word in words if word != "--shrink"])
+    assert status == 1
+    assert "fails" in shown
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert "--arrays torch" in report["worst"][0]["reproduce"]
+
+
+def test_the_choices_are_those_that_there_are():
+    assert tuple(DIALECTS) == ARRAYS
 
 
 def run_process(*words, **options):

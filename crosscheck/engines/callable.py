@@ -209,6 +209,14 @@ def from_text(text: str, arrays: str = "numpy") -> CallableEngine:
 
     Raises ValueError where the module, the file or the function cannot be found.
     """
+    return CallableEngine(found(text), text, arrays)
+
+
+def found(text: str) -> UserFunction:
+    """The function of "package.module:function" or "path/to/file.py:function".
+
+    Raises ValueError where the module, the file or the function cannot be found.
+    """
     place, _, attribute = text.rpartition(":")
     if not place or not attribute:
         raise ValueError(
@@ -218,7 +226,7 @@ def from_text(text: str, arrays: str = "numpy") -> CallableEngine:
     function = getattr(module, attribute, None)
     if not callable(function):
         raise ValueError(f"{place} has no function {attribute!r}" + _others(module, attribute))
-    return CallableEngine(function, text, arrays)
+    return function
 
 
 def _others(module: Any, attribute: str) -> str:

@@ -33,8 +33,12 @@ def worst(run: FinishedRun, count: int = SHOWN) -> pd.DataFrame:
 
 def reproduce(record: dict[str, Any], case: str, engine: str) -> str:
     """The command that computes this case again with this engine, to the bit."""
+    plan = record.get("plan", {})
     words = ["crosscheck", "reproduce", case, "--engine", engine]
-    return shlex.join(words + _options(record.get("plan", {}).get("distribution", {})))
+    words += _options(plan.get("distribution", {}))
+    if ":" in engine and "arrays" in plan:
+        words += ["--arrays", plan["arrays"]]
+    return shlex.join(words)
 
 
 def _options(distribution: dict[str, Any]) -> list[str]:
