@@ -260,6 +260,10 @@ FAULTS: tuple[Fault, ...] = (
         "operands are rounded to bfloat16, 8 bits {product}",
         _coarse("bfloat16", None),
         variants=_products((PRODUCTS[0], PRODUCTS[4])),
+        seen=(
+            GITHUB + "jax-ml/jax/issues/9973",
+            GITHUB + "jax-ml/jax/issues/1856",
+        ),
         simplicity=2,
     ),
     Fault(
@@ -269,6 +273,10 @@ FAULTS: tuple[Fault, ...] = (
         _coarse("float16", "float16"),
         variants=_products((PRODUCTS[4],)),
         needs=Needs(samples=2),
+        seen=(
+            GITHUB + "apache/mxnet/issues/17703",
+            GITHUB + "pytorch/pytorch/issues/2391",
+        ),
         simplicity=3,
     ),
     Fault(
@@ -306,6 +314,10 @@ FAULTS: tuple[Fault, ...] = (
         "precision",
         "two calls with the same numbers give different gradients (noise, dropout, a race)",
         _noisy,
+        seen=(
+            GITHUB + "CharlesShang/DCNv2/issues/8",
+            GITHUB + "pytorch/pytorch/issues/70042",
+        ),
         repeatable=False,
         simplicity=0,
     ),

@@ -144,6 +144,10 @@ FAULTS: tuple[Fault, ...] = (
         lambda D: 1.0 * (np.arange(D) < D // BATCH * BATCH),
         f"the samples after the last full batch of {BATCH} are left out",
         needs=Needs(samples=BATCH + 1),
+        seen=(
+            GITHUB + "NervanaSystems/neon/issues/9",
+            GITHUB + "cleverhans-lab/cleverhans/pull/20",
+        ),
     ),
     _weighted(
         "mean-of-batch-means",
@@ -161,6 +165,7 @@ FAULTS: tuple[Fault, ...] = (
         "inputs and targets are out of step by one sample",
         _shuffled,
         needs=Needs(samples=2),
+        seen=(GITHUB + "mlcommons/GaNDLF/pull/870",),
     ),
     Fault(
         "activation-of-last-sample",

@@ -305,6 +305,7 @@ FAULTS: tuple[Fault, ...] = (
         "the weights' gradient takes z of the previous layer instead of its activation",
         places=ONCE,
         needs=Needs(layers=3),
+        seen=(GITHUB + "maziarraissi/backprop/issues/1",),
     ),
     Fault(
         "as-printed",

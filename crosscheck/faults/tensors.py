@@ -274,6 +274,7 @@ FAULTS: tuple[Fault, ...] = (
         "the output layer's gradients are zero",
         _frozen(-2),
         needs=Needs(layers=3),
+        seen=(GITHUB + "dustinstansbury/medal/issues/4",),
     ),
     Fault(
         "weight-decay",
