@@ -48,6 +48,9 @@ VERDICTS = (
 RIVAL_SECONDS = 60.0
 """A rival that would take longer is extrapolated from the network before, and marked."""
 
+LITERAL_CALLS = 5
+"""How often the literal recursion is called where it takes long: two calls are not counted."""
+
 
 def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, threads: Sequence[int] = THREADS) -> Any:
     """A line per network, dtype and threads: `paper-contracted` over each rival, and the floor."""
@@ -61,7 +64,8 @@ def gradients(rounds: int = ROUNDS, ladder: Any = LADDER, threads: Sequence[int]
                 for count in threads:
                     before = known.get((dtype, count))
                     expected = before[1] * work / before[0] if before else 0.0
-                    wanted = (widths, samples, dtype, rounds, count, expected <= RIVAL_SECONDS)
+                    literal = LITERAL_CALLS * expected <= RIVAL_SECONDS
+                    wanted = (widths, samples, dtype, rounds, count, literal)
                     found = process[count].submit(gradient_times, *wanted).result()
                     if "paper" in found:
                         known[dtype, count] = work, float(np.median(found["paper"]))

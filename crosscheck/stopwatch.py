@@ -15,11 +15,15 @@ from crosscheck.engines.interface import Engine, Unsupported
 
 STAGES: Mapping[str, tuple[tuple[Any, str], ...]] = {
     "sampling": ((sampling, "draw"),),
-    "float64 gradient and B": ((verdict.Evidence, "trace"), (verdict.Evidence, "bound")),
+    "float64 gradient and B": (
+        (suite, "prepare"),
+        (verdict.Evidence, "trace"),
+        (verdict.Evidence, "bound"),
+    ),
     "reference": ((verdict.Evidence, "enclosure"),),
     "certificate": ((suite, "_certificate"),),
     "ℓ2 and stagewise": ((verdict.Evidence, "sensitivities"), (verdict, "stagewise_checks")),
-    "judging": ((suite, "judge"), (suite, "_pairs"), (verdict.Evidence, "ruler")),
+    "judging": ((suite, "judge_all"), (suite, "_pairs"), (verdict.Evidence, "ruler")),
     "rows": ((suite, "_case_row"), (suite, "as_tables"), (journal, "encode")),
 }
 """What does the work of a stage: (module or class, name of a function or a property)."""
