@@ -19,6 +19,7 @@ import pandas as pd
 import psutil
 
 from crosscheck import journal, stopwatch, suite
+from crosscheck.attempts import Crew
 from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span, blocks
 from crosscheck.pool import Limits, Pool
@@ -36,7 +37,7 @@ REPRESENTATIVE = Span(1000, 2000)
 WHOLE = "whole"
 
 
-def cost(plan: Plan, span: Span, crew: suite.Crew) -> dict[str, float]:
+def cost(plan: Plan, span: Span, crew: Crew) -> dict[str, float]:
     """Seconds of an architecture by stage, and of the whole; by the functions of a worker."""
     count = span.size * len(plan.dtypes)
     with stopwatch.watching() as watch:
@@ -49,7 +50,7 @@ def cost(plan: Plan, span: Span, crew: suite.Crew) -> dict[str, float]:
     return {name: seconds / count for name, seconds in stages.items()} | {WHOLE: whole / count}
 
 
-def _stages(crew: suite.Crew) -> list[str]:
+def _stages(crew: Crew) -> list[str]:
     """The names of all stages, in the order that a case goes through them."""
     first, *others = stopwatch.STAGES
     return [first, *(stopwatch.ENGINE + name for name in crew), *others, stopwatch.ELSE]
