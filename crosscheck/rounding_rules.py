@@ -110,7 +110,7 @@ class Rules:
         self.wider = arithmetic.accumulate is not None
         self.inner = FORMATS[arithmetic.accumulate or arithmetic.dtype].unit_roundoff
         self.allowance = ALLOWANCE if self.u > 2.0**-53 else np.inf
-        self.evaluation = ALLOWANCE * 2.0**-53 / self.u
+        self.evaluation = min(ALLOWANCE * 2.0**-53 / self.u, 1.0)
         self.absolute, self.cancels = float(absolute), float(not stable)
         self._sums: dict[int, Sum] = {}
 
