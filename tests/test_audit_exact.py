@@ -190,3 +190,18 @@ def test_jax_refuses_what_it_does_not_know():
     tanh = replace(case, architecture=replace(case.architecture, hidden="tanh"))
     with pytest.raises(ValueError, match="two readings"):
         jax_jacobian.reverse().left_sides(tanh)
+
+
+def test_threads_do_not_end_each_others_forward_mode():
+    """torch's level of forward mode is the process's: without a lock, threads break or mix it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from crosscheck.engines import torch_jacobian
+
+    case = case_of(8, "identity")
+    alone = torch_jacobian.forward().left_sides(case)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: torch_jacobian.forward().left_sides(case), range(40)))
+    for sides in found:
+        for key, value in sides.items():
+            np.testing.assert_array_equal(value, alone[key])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import torch
@@ -11,6 +12,10 @@ from crosscheck.engines.torch_autograd import ACTIVATIONS, COSTS, tensor
 from crosscheck.values import Architecture, Array, Case
 
 Tensors = tuple[torch.Tensor, ...]
+
+ONE_AT_A_TIME = Lock()
+"""torch keeps the level of forward mode for the process, not for the thread: of two threads that
+differentiate, one ends the other's."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class TorchJacobian:
     flushes: bool = False
 
     def left_sides(self, case: Case) -> dict[str, Array]:
+        """As above; of several threads one at a time."""
+        with ONE_AT_A_TIME:
+            return self._left_sides(case)
+
+    def _left_sides(self, case: Case) -> dict[str, Array]:
         weights = tuple(tensor(w) for w in case.weights)
         biases = tuple(tensor(b) for b in case.biases)
         inputs, targets = tensor(case.inputs), tensor(case.targets)
