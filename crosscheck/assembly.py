@@ -22,7 +22,6 @@ class _Writer:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._file = parquet.ParquetWriter(path, schema, write_page_checksum=True)
-        self._schema = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
 

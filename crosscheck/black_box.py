@@ -1,8 +1,10 @@
 """What is said of an engine of which nothing is known but its gradient."""
 
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.evidence import Evidence
+from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, TensorErrors, judge
+from crosscheck.verdict import judge
 
 
 def arithmetic(dtype: str) -> Arithmetic:

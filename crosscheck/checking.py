@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import outcome, reproduce, sampling, suite
+from crosscheck import outcome, reproduce, sampling, shrinking, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
 from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine
@@ -145,7 +145,7 @@ class Upright:
 def _transposed(engine: Engine, cases: Sequence[Case]) -> Diagnosis | None:
     """Whether the weights' gradients are right, or a known mistake, once they are turned over."""
     turned = Upright(engine)
-    failures = {case.id: reproduce.failure(turned, case) for case in cases}
+    failures = {case.id: shrinking.failure(turned, case) for case in cases}
     if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
         return None
     failing = {case_id for case_id, found in failures.items() if found is not None}
@@ -187,7 +187,7 @@ def _on_squares(engine: CallableEngine, plan: Plan) -> Diagnosis | None:
         )
         for index in range(SQUARE_CASES)
     ]
-    failures = {case.id: reproduce.failure(engine, case) for case in squares}
+    failures = {case.id: shrinking.failure(engine, case) for case in squares}
     if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
         return None
     failing = {case_id for case_id, found in failures.items() if found is not None}
@@ -231,7 +231,7 @@ class _Told:
             return None
         start = min(found, key=lambda case: case.architecture.parameters * case.samples)
         try:
-            return reproduce.shrink(self.engine, start, SHRINKING_SECONDS)
+            return shrinking.shrink(self.engine, start, SHRINKING_SECONDS)
         except ValueError:  # it fails no more: the function is not repeatable
             return None
 

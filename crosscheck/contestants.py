@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.evidence import Evidence
 from crosscheck.timing import Action
 from crosscheck.values import Architecture, Case
 
@@ -123,7 +124,7 @@ def verdict_of(case: Any) -> Action:
 
     def run() -> Any:
         found = engine.gradients(case)
-        return verdict.judge(verdict.Evidence(case), engine.arithmetic(case.dtype), found)
+        return verdict.judge(Evidence(case), engine.arithmetic(case.dtype), found)
 
     return run
 

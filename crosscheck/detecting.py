@@ -12,6 +12,7 @@ import pandas as pd
 
 from crosscheck import black_box, workforce
 from crosscheck.deadline import OutOfTime, limited
+from crosscheck.evidence import Evidence
 from crosscheck.examination import FIRST_INDEX, SCALES, Examination, network
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import FaultyEngine
@@ -19,7 +20,6 @@ from crosscheck.faults.interface import Fault, Parameters
 from crosscheck.faults.viability import Exact, viable
 from crosscheck.proportions import interval
 from crosscheck.values import Case
-from crosscheck.verdict import Evidence
 
 RUN = 100
 """Cases of one run: a mistake must be caught in one of them."""

@@ -8,9 +8,9 @@ import pandas as pd
 from crosscheck import black_box, sampling, suite, workforce
 from crosscheck.distribution import Distribution
 from crosscheck.engines.interface import Unsupported
+from crosscheck.evidence import Evidence
 from crosscheck.examination import Examination
 from crosscheck.values import Case, Gradients
-from crosscheck.verdict import Evidence
 
 CORRECT = ("paper", "paper-contracted", "paper-stable", "torch.backward", "jax.packed")
 """Correct engines that are cheap enough for thousands of shapes."""

@@ -19,13 +19,14 @@ from crosscheck.diagnosis import Diagnosis, among
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.engines.interface import Engine
+from crosscheck.evidence import Evidence
 from crosscheck.examination import Examination, square_width
 from crosscheck.faults import catalogue, distortions, scale
 from crosscheck.faults.catalogue import FaultyEngine, ScaledEngine
 from crosscheck.faults.interface import Fault
 from crosscheck.observation import Hypothesis, Predictions
 from crosscheck.proportions import with_intervals
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 SHARED = 16
 """Engines that are run on the same cases; others get others."""

@@ -1,11 +1,14 @@
 """What options of the command take, such as ranges and sizes, and options that they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from crosscheck.conventions import ACTIVATIONS, ARRAYS, COSTS
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What makes a command take an option."""
 
 
 class Range(click.ParamType):
@@ -90,31 +93,24 @@ class Memory(click.ParamType):
         return size if size > 0 else self.fail(f"{value!r} is not more than nothing", param, ctx)
 
 
+def _one_of(flag: str, known: Sequence[str], usual: str, meaning: str) -> Option:
+    """An option that takes one of these names."""
+    kind = click.Choice(known)
+    return click.option(flag, type=kind, default=usual, show_default=True, help=meaning)
+
+
+def _range(flag: str, usual: str, meaning: str, least: int = 1) -> Option:
+    """An option that takes a range."""
+    return click.option(flag, type=Range(least), default=usual, show_default=True, help=meaning)
+
+
 CASES_OF = (
-    click.option("--layers", type=Range(2), default="2-6", show_default=True, help="N."),
-    click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l."),
-    click.option("--samples", type=Range(1), default="1-64", show_default=True, help="D."),
-    click.option(
-        "--hidden",
-        type=click.Choice(ACTIVATIONS),
-        default="sigmoid",
-        show_default=True,
-        help="Activation of the hidden layers.",
-    ),
-    click.option(
-        "--cost",
-        type=click.Choice(COSTS),
-        default="squared_error",
-        show_default=True,
-        help="The cost's convention.",
-    ),
-    click.option(
-        "--arrays",
-        type=click.Choice(ARRAYS),
-        default="numpy",
-        show_default=True,
-        help="What arrays your function is handed.",
-    ),
+    _range("--layers", "2-6", "N.", least=2),
+    _range("--widths", "1-64", "n_l."),
+    _range("--samples", "1-64", "D."),
+    _one_of("--hidden", ACTIVATIONS, "sigmoid", "Activation of the hidden layers."),
+    _one_of("--cost", COSTS, "squared_error", "The cost's convention."),
+    _one_of("--arrays", ARRAYS, "numpy", "What arrays your function is handed."),
 )
 """What random cases are drawn from, and how a user's function sees them."""
 

@@ -16,10 +16,10 @@ from crosscheck import black_box, sampling
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.engines.interface import Unsupported
+from crosscheck.evidence import Evidence
 from crosscheck.faults.catalogue import FaultyEngine, variants
 from crosscheck.faults.viability import Exact, viable
 from crosscheck.values import Array, Case, Gradients
-from crosscheck.verdict import Evidence
 
 DTYPE = "float64"
 """The precision that gradient checkers are made for."""

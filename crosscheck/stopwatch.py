@@ -12,18 +12,19 @@ from typing import Any
 
 from crosscheck import journal, sampling, suite, verdict
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.evidence import Evidence
 
 STAGES: Mapping[str, tuple[tuple[Any, str], ...]] = {
     "sampling": ((sampling, "draw"),),
     "float64 gradient and B": (
         (suite, "prepare"),
-        (verdict.Evidence, "trace"),
-        (verdict.Evidence, "bound"),
+        (Evidence, "trace"),
+        (Evidence, "bound"),
     ),
-    "reference": ((verdict.Evidence, "enclosure"),),
+    "reference": ((Evidence, "enclosure"),),
     "certificate": ((suite, "_certificate"),),
-    "ℓ2 and stagewise": ((verdict.Evidence, "sensitivities"), (verdict, "stagewise_checks")),
-    "judging": ((suite, "judge_all"), (suite, "_pairs"), (verdict.Evidence, "ruler")),
+    "ℓ2 and stagewise": ((Evidence, "sensitivities"), (verdict, "stagewise_checks")),
+    "judging": ((suite, "judge_all"), (suite, "_pairs"), (Evidence, "ruler")),
     "rows": ((suite, "_case_row"), (suite, "as_tables"), (journal, "encode")),
 }
 """What does the work of a stage: (module or class, name of a function or a property)."""

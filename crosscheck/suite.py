@@ -19,10 +19,11 @@ from crosscheck.attempts import (
 )
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.evidence import Evidence, first_disagreement, prepare
 from crosscheck.measuring import flat
 from crosscheck.plan import Plan as Plan, Span
 from crosscheck.values import Case
-from crosscheck.verdict import Claim, Evidence, first_disagreement, judge_all, prepare
+from crosscheck.verdict import Claim, judge_all
 
 
 @dataclass(frozen=True)

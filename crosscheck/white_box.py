@@ -13,9 +13,10 @@ import pandas as pd
 from crosscheck import sampling, stagewise
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.faults.bounded import narrowed
 from crosscheck.values import Array, Case, Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 Shown = dict[str, Array]
 Spoil = Callable[[Case, Shown, np.random.Generator], str]

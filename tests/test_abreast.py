@@ -8,6 +8,7 @@ import pytest
 from crosscheck import abreast, bound, double_double, reference, rounding_rules, sampling, verdict
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
+from crosscheck.evidence import Evidence, prepare
 
 CASES = 60
 
@@ -84,12 +85,12 @@ def test_prepared_evidence_judges_as_evidence_by_itself(dtype):
     engine = names.load("paper-contracted")
     promise = engine.arithmetic(dtype)
     cases = drawn(dtype, "sigmoid", "both")
-    together = [verdict.Evidence(case, [promise]) for case in cases]
-    verdict.prepare(together)
+    together = [Evidence(case, [promise]) for case in cases]
+    prepare(together)
     for case, evidence in zip(cases, together, strict=True):
         gradients = engine.gradients(case)
         prepared = verdict.judge(evidence, promise, gradients)
-        alone = verdict.judge(verdict.Evidence(case), promise, gradients)
+        alone = verdict.judge(Evidence(case), promise, gradients)
         for one, other in zip(prepared, alone, strict=True):
             assert (one["verdict"], one["reason"]) == (other["verdict"], other["reason"])
             assert one["bound_use"] == pytest.approx(other["bound_use"], abs=1e-9)

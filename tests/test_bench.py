@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from crosscheck import bench, cli, contestants, picturing
+from crosscheck.evidence import Evidence
 
 TINY = (((3, 4, 2), 3),)
 
@@ -21,7 +22,7 @@ def judged_as(promise, case, weights, biases):
         None, [w.grad.numpy().T for w in weights], [b.grad.numpy() for b in biases]
     )
     arithmetic = names.load(promise).arithmetic(case.dtype)
-    return {row["verdict"] for row in verdict.judge(verdict.Evidence(case), arithmetic, gradients)}
+    return {row["verdict"] for row in verdict.judge(Evidence(case), arithmetic, gradients)}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

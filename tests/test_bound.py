@@ -150,9 +150,10 @@ def test_flushing_costs_where_operands_are_subnormal():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_permuted_computation_stays_within(dtype):
     """Neurons and samples in another order round differently, and stay within the bound."""
+    from crosscheck.evidence import Evidence
     from crosscheck.paper import contracted_numpy
     from crosscheck.values import Gradients
-    from crosscheck.verdict import Evidence, judge
+    from crosscheck.verdict import judge
 
     for index in range(8, 14):
         case = sampling.draw(Distribution((3, 3), (2, 30), (2, 30), "sigmoid"), 2, index, dtype)

@@ -7,8 +7,8 @@ from flint import arb, arb_mat
 
 from crosscheck import certificate, oracle, sampling, suite
 from crosscheck.distribution import Distribution
+from crosscheck.evidence import Evidence, first_disagreement
 from crosscheck.values import Architecture
-from crosscheck.verdict import Evidence, first_disagreement
 
 
 @pytest.mark.parametrize("index", [1, 2, 3, 6, 8, 9, 12])

@@ -7,10 +7,11 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.diagnosis import Looseness, diagnose
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.faults import distortions, scale
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine, ScaledEngine, variants
 from crosscheck.observation import Hypothesis, Observation, Predictions
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 CASES = 24
 SOME = (

@@ -13,10 +13,10 @@ from crosscheck import (
     reference,
     rounding_rules,
     sampling,
-    verdict,
 )
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
+from crosscheck.evidence import RADIUS_SHARE, Evidence
 
 
 def overlap(found, balls):
@@ -49,7 +49,7 @@ def test_it_suffices_for_ordinary_networks():
     for index in range(8, 30):
         case = sampling.draw(DISTRIBUTIONS["small"], 0, index, "float64")
         if case.scale <= 5:
-            assert verdict.Evidence(case).enclosure.source == dd.SOURCE
+            assert Evidence(case).enclosure.source == dd.SOURCE
 
 
 def test_a_wrong_reference_would_be_seen(monkeypatch):
@@ -69,7 +69,7 @@ def test_a_wrong_reference_would_be_seen(monkeypatch):
 def test_where_its_radius_is_too_large_balls_rule(monkeypatch):
     monkeypatch.setattr(dd, "RULES", dd.DoubleDoubleRules(2.0**-60))
     case = sampling.draw(DISTRIBUTIONS["small"], 0, 9, "float64")
-    assert verdict.Evidence(case).enclosure.source.startswith("balls")
+    assert Evidence(case).enclosure.source.startswith("balls")
 
 
 def test_other_activations_are_for_the_balls():
@@ -129,4 +129,4 @@ def test_the_radius_is_far_below_the_bound():
     found = dd.enclose(case)
     allowed = bound.contracted(case, trace, Arithmetic("float64")).tensors
     for radius, most in zip(found.radius, allowed, strict=True):
-        assert np.all(radius <= verdict.RADIUS_SHARE * most)
+        assert np.all(radius <= RADIUS_SHARE * most)

@@ -12,8 +12,9 @@ from crosscheck import oracle
 from crosscheck.conventions import COSTS
 from crosscheck.engines import conformity, names
 from crosscheck.engines.interface import Engine
+from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture, Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 RIGHT = [name for name in names.NAMES if name != "paper-printed"]
 

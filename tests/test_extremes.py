@@ -13,9 +13,10 @@ from crosscheck import certificate, oracle, sampling, stagewise
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Case, Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 
 def case_of(dtype, weights, biases, inputs, targets, cost="squared_error"):

@@ -6,6 +6,7 @@ import pytest
 from crosscheck import measuring, sampling, verdict
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.values import Gradients
 
 OF = Distribution(widths=(1, 9), samples=(1, 9))
@@ -19,10 +20,10 @@ def test_the_rows_are_those_of_each_tensor_alone(dtype, deep, monkeypatch):
     for index in range(14):
         case = sampling.draw(OF, 5, index, dtype)
         found = engine.gradients(case)
-        fast = verdict.judge(verdict.Evidence(case), promise, found, deep)
+        fast = verdict.judge(Evidence(case), promise, found, deep)
         with monkeypatch.context() as patched:
             patched.setattr(measuring.Ruler, "measure", lambda _, got, __: [None] * len(got))
-            slow = verdict.judge(verdict.Evidence(case), promise, found, deep)
+            slow = verdict.judge(Evidence(case), promise, found, deep)
         assert [sorted(map(repr, row.items())) for row in fast] == [
             sorted(map(repr, row.items())) for row in slow
         ]
@@ -35,7 +36,7 @@ def test_a_wrong_entry_is_never_cleared(wrong):
     found = engine.gradients(case)
     weights = [w.copy() for w in found.weights]
     weights[0].flat[-1] = wrong
-    evidence = verdict.Evidence(case)
+    evidence = Evidence(case)
     promise = engine.arithmetic("float64")
     bad = Gradients(None, weights, found.biases)
     claims = [verdict.Claim(promise, found), verdict.Claim(promise, bad)]

@@ -9,8 +9,8 @@ from flint import arb
 
 from crosscheck import oracle, sampling
 from crosscheck.distribution import Distribution
+from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture
-from crosscheck.verdict import Evidence
 
 
 def mpmath_cost(case, tensor, entry, shift):

@@ -8,6 +8,7 @@ pytest.importorskip("jax")
 from crosscheck import sampling, verdict
 from crosscheck.distribution import Distribution
 from crosscheck.engines import jax_grad, jax_packed, names
+from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture
 
 SMALL = Distribution(widths=(1, 12), samples=(1, 12))
@@ -43,7 +44,7 @@ def test_it_lies_within_the_bound(engine, dtype):
     found = [
         row["verdict"]
         for case, gradients in zip(cases, engine.gradients_of(cases), strict=True)
-        for row in verdict.judge(verdict.Evidence(case), engine.arithmetic(dtype), gradients)
+        for row in verdict.judge(Evidence(case), engine.arithmetic(dtype), gradients)
     ]
     assert "DEFECT" not in found
     assert found.count("CONSISTENT") > len(found) / 2
@@ -54,7 +55,7 @@ def test_it_is_the_gradient_of_jax_grad(cases, engine):
     exact = jax_grad.grad()
     for case in cases[8:12]:
         ours, theirs = engine.gradients(case), exact.gradients(case)
-        allowed = verdict.Evidence(case).bound(engine.arithmetic(case.dtype)).tensors
+        allowed = Evidence(case).bound(engine.arithmetic(case.dtype)).tensors
         for one, other, most in zip(ours.tensors(), theirs.tensors(), allowed, strict=True):
             assert np.all(np.abs(one.astype(float) - other.astype(float)) <= 2 * most)
 
@@ -65,9 +66,7 @@ def test_other_costs_and_activations(engine, cost, hidden):
     of = Distribution((2, 4), (1, 5), (1, 5), "tanh", hidden, cost)
     for index in range(8, 11):
         case = sampling.draw(of, 0, index, "float64")
-        judged = verdict.judge(
-            verdict.Evidence(case), engine.arithmetic("float64"), engine.gradients(case)
-        )
+        judged = verdict.judge(Evidence(case), engine.arithmetic("float64"), engine.gradients(case))
         assert {row["verdict"] for row in judged} <= {"CONSISTENT", "INCONCLUSIVE"}
 
 
@@ -82,9 +81,7 @@ def test_a_leak_from_the_padding_would_be_seen(cases, engine, monkeypatch):
 
     monkeypatch.setattr(jax_packed, "pack", leaking)
     case = next(case for case in cases if case.architecture.layers == 4)
-    judged = verdict.judge(
-        verdict.Evidence(case), engine.arithmetic("float32"), engine.gradients(case)
-    )
+    judged = verdict.judge(Evidence(case), engine.arithmetic("float32"), engine.gradients(case))
     assert "DEFECT" in {row["verdict"] for row in judged}
 
 

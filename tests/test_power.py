@@ -9,6 +9,7 @@ import pytest
 from crosscheck import black_box, detecting, false_alarms, power, rivals, sampling
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.examination import SCALES, Examination, networks
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
@@ -16,7 +17,7 @@ from crosscheck.faults.interface import Fault
 from crosscheck.faults.viability import Exact, viable
 from crosscheck.proportions import interval, with_intervals
 from crosscheck.reports import power as pages
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 SMALL = Examination(cases=2, dtypes=("float32",), widths=(1, 6), correct=4, rivals=1)
 

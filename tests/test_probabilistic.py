@@ -7,9 +7,10 @@ from crosscheck import bound, orders, probabilistic, reference, rounding_rules, 
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.sensitivities import Sensitivities
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 F32 = Arithmetic("float32")
 NET = Distribution((4, 4), (2, 4), (1, 3), "sigmoid", scales=(1.0,))

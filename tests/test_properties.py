@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 from crosscheck import sampling
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 SMALL = Distribution(layers=(2, 4), widths=(1, 7), samples=(2, 8))
 cases = st.builds(

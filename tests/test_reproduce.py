@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from crosscheck import reproduce, sampling
+from crosscheck import reproduce, sampling, shrinking
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
@@ -84,11 +84,11 @@ def test_the_smallest_network_is_found(identity):
     engine = FaultyEngine(fault)
     of = Distribution((3, 5), (4, 4) if identity == "transposed" else (3, 9), (3, 9), "sigmoid")
     draws = (sampling.draw(of, 0, index, "float64") for index in range(7, 60))
-    case = next(c for c in draws if reproduce.failure(engine, c))
-    small = reproduce.shrink(engine, case, SECONDS)
+    case = next(c for c in draws if shrinking.failure(engine, c))
+    small = shrinking.shrink(engine, case, SECONDS)
     assert small.architecture.label == SMALLEST[identity]
     assert small.samples == (2 if fault.needs.samples == 2 or identity == "factor D" else 1)
-    assert reproduce.failure(engine, small).kind == "DEFECT"
+    assert shrinking.failure(engine, small).kind == "DEFECT"
 
 
 class Rarely:
@@ -109,8 +109,8 @@ class Rarely:
 def test_parts_of_the_case_are_tried_where_no_simple_network_fails():
     of = Distribution((4, 4), (3, 6), (3, 6), "sigmoid", scales=(20.0,))
     case = sampling.draw(of, 0, 20, "float64")
-    small = reproduce.shrink(Rarely(), case, SECONDS)
-    assert reproduce.failure(Rarely(), small)
+    small = shrinking.shrink(Rarely(), case, SECONDS)
+    assert shrinking.failure(Rarely(), small)
     assert sum(small.architecture.widths) < sum(case.architecture.widths)
     assert small.samples == 1
 
@@ -118,12 +118,12 @@ def test_parts_of_the_case_are_tried_where_no_simple_network_fails():
 def test_time_that_is_over_leaves_the_case_itself():
     engine = FaultyEngine(CATALOGUE["factor 2"])
     case = sampling.draw(Distribution((3, 3)), 0, 12, "float64")
-    assert reproduce.shrink(engine, case, 0.0) is case
+    assert shrinking.shrink(engine, case, 0.0) is case
 
 
 def test_what_does_not_fail_cannot_be_shrunk(small):
     with pytest.raises(ValueError, match="nothing to shrink"):
-        reproduce.shrink(names.load("paper"), small(9), 1.0)
+        shrinking.shrink(names.load("paper"), small(9), 1.0)
 
 
 @pytest.mark.parametrize("function", ["doubled", "raising"])

@@ -9,8 +9,8 @@ import pytest
 
 from crosscheck import reference, sampling
 from crosscheck.distribution import Distribution
+from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
-from crosscheck.verdict import Evidence
 
 DEFAULT = Distribution()
 INDEX_OF = {special.name: i for i, special in enumerate(sampling.SPECIALS)}

@@ -10,8 +10,9 @@ from crosscheck import sampling, stagewise
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 SHOWING = [name for name in names.NAMES if hasattr(names.load(name), "stages")]
 ALL = ["float64", "float32", "float16", "bfloat16"]

@@ -30,9 +30,16 @@ def parts():
     return found
 
 
+def summed(parts):
+    counting = tally.Tally()
+    for part in parts:
+        counting.add(part)
+    return counting.summary()
+
+
 def test_the_tally_is_the_summary_of_all_rows(parts):
     whole = tally.Part(*(pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True)))
-    summary = tally.of_parts(parts)
+    summary = summed(parts)
     at_once = summaries.by_engine(whole.errors, whole.cases)
     shared = [c for c in at_once if c in summary.engines and c not in ("power", "microseconds")]
     assert summary.engines[shared].equals(at_once[shared])
@@ -45,7 +52,7 @@ def test_the_tally_is_the_summary_of_all_rows(parts):
 
 
 def test_the_summary_of_a_large_run_shows_what_a_reader_needs(parts):
-    summary = tally.of_parts(parts)
+    summary = summed(parts)
     record = {"exit_status": 0, "specials_left_out": ["one"], "command": "crosscheck run"}
     text = tally.report(summary, record)
     assert "No defect" in text

@@ -9,8 +9,10 @@ from crosscheck import sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
+from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, TensorErrors, judge, rule
+from crosscheck.verdict import judge, rule
 
 ONE = Distribution((3, 3), (4, 4), (4, 4), "sigmoid", scales=(1.0,))
 

@@ -1,6 +1,6 @@
 """Outcomes of many architectures put together: the rows of the audit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,9 +84,6 @@ class Record:
         judges = self._tallies.setdefault(about, {})
         for judge, outcome in outcomes.items():
             judges.setdefault(judge, Tally()).add(case, outcome)
-
-    def tallies(self) -> Iterable[tuple[tuple[Any, ...], dict[str, Tally]]]:
-        return self._tallies.items()
 
     def rows(self) -> list[Row]:
         """A row for everything tried: the oracle's summary, the rivals', and where they differ."""

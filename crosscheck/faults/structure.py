@@ -7,7 +7,6 @@ from crosscheck.faults.places import EVERYWHERE, HIDDEN, ONCE, composed, misprin
 from crosscheck.faults.right import SLOPES, equation, positive
 
 GITHUB = "https://github.com/"
-CURVED_OUTPUT = Needs(output=("sigmoid", "tanh", "relu"))
 
 
 def _with_slope(identity: str, slope: Any, sentence: str, **more: Any) -> Fault:

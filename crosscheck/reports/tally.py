@@ -5,7 +5,7 @@ It is what `summaries` makes of all rows at once, where quantiles are exact: see
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -168,14 +168,6 @@ class Tally:
                         f"{name}: {status} on {count} of {self._cases} cases: {message}"
                     )
         return sentences
-
-
-def of_parts(parts: Iterable[Part]) -> Summary:
-    """The summary of rows that come in parts."""
-    tally = Tally()
-    for part in parts:
-        tally.add(part)
-    return tally.summary()
 
 
 def headline(summary: Summary, status: int) -> str:

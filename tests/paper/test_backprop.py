@@ -9,10 +9,11 @@ from crosscheck import sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names, paper_numpy
+from crosscheck.evidence import Evidence
 from crosscheck.paper import backprop, contracted_numpy
 from crosscheck.paper.unprinted import corrected_table, printed_table
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 NETS = [(Distribution(widths=(1, 6), samples=(1, 5)), i) for i in range(8, 20)]
 

@@ -7,12 +7,13 @@ from crosscheck import sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.evidence import Evidence
 from crosscheck.faults import scale
 from crosscheck.faults.catalogue import CATALOGUE, FAMILIES, FaultyEngine, variants
 from crosscheck.faults.interface import Setting
 from crosscheck.faults.places import PLACES
 from crosscheck.values import Gradients
-from crosscheck.verdict import Evidence, judge
+from crosscheck.verdict import judge
 
 INDICES = range(8, 14)
 ALL = [pytest.param(f, p, id=f"{f.family}: {f.label(p)}") for f, p in variants()]

@@ -1,0 +1,180 @@
+"""What a case is judged by: its enclosure, and the bounds of what engines promise."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from crosscheck import abreast, bound, double_double, orders, reference, rounding_rules
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.evaluation import Bound, Trace
+from crosscheck.measuring import Ruler, flat
+from crosscheck.rounding_rules import Rules
+from crosscheck.sensitivities import Sensitivities, standard_deviations
+from crosscheck.values import Array, Case, Enclosure
+
+HIGHEST_BITS = 4096
+"""Working precision beyond which the oracle gives up doubling."""
+
+RADIUS_SHARE = 2.0**-20
+"""The oracle's precision doubles until every radius is at most this share of B."""
+
+LEAST_RADIUS = 2.0**-1070
+"""Below this a radius is float64's own underflow, which no working precision mends."""
+
+
+class Evidence:
+    """What a case is judged by: its float64 trace, its enclosure, and bounds by arithmetic.
+
+    Each is computed when first needed and kept; the bounds of `expected` arithmetics are made
+    together, which is cheaper. float64 engines are judged by double-doubles or the oracle's balls,
+    narrower ones by the float64 trace and the bound on it.
+    """
+
+    def __init__(self, case: Case, expected: Iterable[Arithmetic] = ()) -> None:
+        self.case = case
+        self._expected = tuple(expected)
+        self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
+        self._sensitivities: dict[Arithmetic, Sensitivities] = {}
+        self._deviations: dict[str | None, list[Array]] = {}
+        self._enclosure: Enclosure | None = None
+        self._radius: Bound | None = None
+        self._gradient: Sequence[Array] | None = None
+
+    @cached_property
+    def ruler(self) -> Ruler:
+        """The exact gradient as errors are measured by it."""
+        return Ruler(self.enclosure, self.case.architecture.tensor_shapes, self.case.format)
+
+    def allowed(self, arithmetic: Arithmetic) -> Array:
+        """B of an arithmetic, all tensors end to end."""
+        return flat([self.bound(arithmetic).tensors])[0]
+
+    @cached_property
+    def trace(self) -> Trace:
+        return reference.evaluate(self.case)
+
+    def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
+        """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
+        key = (arithmetic, absolute)
+        if key not in self._bounds and not absolute and arithmetic in self.joined:
+            together = rounding_rules.Together(self.rules)
+            self.take(bound.by_rules(self.case, self.trace, together), self.trace.tensors())
+        if key not in self._bounds:
+            self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
+        return self._bounds[key]
+
+    @property
+    def _plain(self) -> Arithmetic:
+        return Arithmetic(self.case.dtype)
+
+    @property
+    def joined(self) -> tuple[Arithmetic, ...]:
+        """The arithmetics whose bounds are made in one pass, if any is asked for."""
+        wanted = {self._plain, *filter(_joins, self._expected)}
+        return tuple(sorted(wanted, key=lambda arithmetic: arithmetic.flushes))
+
+    @property
+    def rules(self) -> list[Rules]:
+        """The rules of that pass: those of the reference's radius last, if it needs its own."""
+        rules = [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
+        return [*rules, double_double.RULES] if double_double.supports(self.case) else rules
+
+    def take(self, bounds: Sequence[Bound], gradient: Sequence[Array] | None = None) -> None:
+        """What a pass with `rules` found, and the float64 gradient with it."""
+        self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=False)}
+        self._radius = bounds[-1] if len(bounds) > len(self.joined) else None
+        self._gradient = gradient
+
+    def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
+        """The ℓ2 bound and what goes with it."""
+        if arithmetic not in self._sensitivities:
+            order = self.bound(arithmetic).tensors
+            wider = arithmetic.accumulate
+            if wider not in self._deviations:
+                found = standard_deviations(self.case, self.trace, arithmetic)
+                self._deviations[wider] = found
+            self._sensitivities[arithmetic] = Sensitivities.of(
+                self.case, self.trace, arithmetic, order, self._deviations[wider]
+            )
+        return self._sensitivities[arithmetic]
+
+    @property
+    def enclosure(self) -> Enclosure:
+        """The exact gradient, by the cheapest reference whose radius suffices."""
+        if self._enclosure is None:
+            narrower = self.case.dtype != "float64"
+            self._enclosure = self._from_float64() if narrower else self._for_float64()
+        return self._enclosure
+
+    @property
+    def relative_radius(self) -> float:
+        """The largest radius of the reference, as a share of the plain bound B."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = self.ruler.radius / self.allowed(self._plain)
+        return float(np.fmax.reduce(shares, initial=0.0))
+
+    def _from_float64(self) -> Enclosure:
+        """The trace, with the bound at u = 2^-53 as its radius."""
+        limits = self.bound(self._plain)
+        exact = self._gradient or self.trace.tensors()
+        radius = bound.of_evaluation(self.case, limits)
+        return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
+
+    def _for_float64(self) -> Enclosure:
+        """Double-double where its radius suffices, else balls."""
+        allowed = self.bound(self._plain).tensors
+        found = double_double.enclose(self.case, self._radius)
+        return found if found is not None and _is_narrow(found, allowed) else self._balls()
+
+    def _balls(self) -> Enclosure:
+        """Balls whose radii are small against the least bound, as far as precision goes."""
+        from crosscheck import oracle
+
+        allowed = self.bound(self._plain).tensors
+        bits = oracle.START_BITS
+        enclosure = oracle.enclose(self.case, bits)
+        while bits < HIGHEST_BITS and not _is_narrow(enclosure, allowed):
+            bits *= 2
+            enclosure = oracle.enclose(self.case, bits)
+        return enclosure
+
+
+def prepare(evidence: Sequence[Evidence]) -> None:
+    """Make the float64 gradients and contracted bounds of many cases together; see `abreast`."""
+    groups: dict[tuple[Any, ...], list[Evidence]] = {}
+    for one in evidence:
+        if abreast.supports(one.case):
+            of = one.case.architecture
+            key = (one.case.dtype, of.hidden, of.output, one.joined)
+            groups.setdefault(key, []).append(one)
+    for group in groups.values():
+        together = abreast.evaluate([one.case for one in group], group[0].rules)
+        for one, found in zip(group, together, strict=True):
+            if found:
+                one.take(found.bounds, found.gradient)
+
+
+def _joins(arithmetic: Arithmetic) -> bool:
+    """Whether its bound can be made in one pass with others."""
+    return arithmetic.order == "contracted" and arithmetic.accumulate is None
+
+
+def first_disagreement(one: Enclosure, other: Enclosure) -> int | None:
+    """The first tensor on which two enclosures of one gradient have an entry apart, if any."""
+    parts = zip(one.hi, one.lo, one.radius, other.hi, other.lo, other.radius, strict=True)
+    for which, (h, l, r, g, k, s) in enumerate(parts):
+        # Two differences of doubles a few roundings apart; the slack covers their own rounding.
+        room = (r + s) * (1 + 2.0**-40) + 2.0**-104 * np.abs(h) + LEAST_RADIUS
+        if np.any(np.abs((h - g) + (l - k)) > room):
+            return which
+    return None
+
+
+def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
+    """Whether every radius is at most 2^-20 of what the bound allows."""
+    return all(
+        bool(np.all(radius <= RADIUS_SHARE * most + LEAST_RADIUS))
+        for radius, most in zip(enclosure.radius, allowed, strict=True)
+    )
