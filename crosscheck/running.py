@@ -18,7 +18,6 @@ from crosscheck import (
     environment,
     finished,
     gating,
-    interrupts,
     outcome,
     progress,
     rows,
@@ -111,17 +110,8 @@ def run(
     for sentence in found:
         log.print(f"Note: {sentence}", markup=False, style="yellow", soft_wrap=True)
     try:
-        with (
-            interrupts.remembered() as look,
-            _source(plan, conduct) as source,
-            progress.shown(log) as show,
-        ):
-
-            def tell(done: sweep.Done) -> None:
-                look()
-                show(done)
-
-            sweep.complete(journal, plan, span, source, tell)
+        with _source(plan, conduct) as source, progress.shown(log) as show:
+            sweep.complete(journal, plan, span, source, show)
         summary = finish(journal, plan, span, out, by_name, ending.strict)
     except Unwritable as error:
         raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None

@@ -228,11 +228,13 @@ def test_the_choices_are_those_that_there_are():
 
 
 def run_process(*words, **options):
+    """The command, as a terminal starts it: what begins in a shell's background ignores Ctrl-C."""
     return subprocess.Popen(
         [sys.executable, "-m", "crosscheck", "run", *words],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
