@@ -87,7 +87,7 @@ def test_a_leak_from_the_padding_would_be_seen(cases, engine, monkeypatch):
 
 @pytest.mark.parametrize(
     ("widths", "samples", "expected"),
-    [((1, 64), 64, (5, 64, 64)), ((65, 2, 2), 3, (5, 256, 64)), ((2,) * 8, 65, (15, 64, 256))],
+    [((1, 64), 64, (5, 64, 64)), ((65, 2, 2), 3, (5, 256, 16)), ((2,) * 8, 65, (15, 64, 256))],
 )
 def test_the_size_is_the_least_that_holds_the_network(widths, samples, expected, small):
     class Shaped:
@@ -96,6 +96,16 @@ def test_the_size_is_the_least_that_holds_the_network(widths, samples, expected,
 
     Shaped.samples = samples
     assert jax_packed.size_of(Shaped)[:3] == expected
+
+
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+def test_more_layers_than_follow_without_a_loop(engine, output):
+    of = Distribution((8, 8), (1, 6), (17, 20), output)
+    for index in range(8, 11):
+        case = sampling.draw(of, 0, index, "float64")
+        assert jax_packed.size_of(case)[:3] == (15, 64, 64)
+        judged = verdict.judge(Evidence(case), engine.arithmetic("float64"), engine.gradients(case))
+        assert {row["verdict"] for row in judged} <= {"CONSISTENT", "INCONCLUSIVE"}
 
 
 def test_default_runs_take_a_sample_of_exact_shapes():

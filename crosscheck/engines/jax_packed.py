@@ -4,7 +4,7 @@ The padding adds exact zeros: weights into and out of it are zero, its outputs a
 masked, and layers beyond a network's depth pass their input through. What is differentiated
 is the function of `jax_grad`, by the same transformation. The networks of a batch are run in a
 loop inside the program, not side by side, so that no bit of one can depend on the others; up to
-64 wide that costs nothing (160 µs a network either way).
+64 wide that costs nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,12 @@ from crosscheck.values import Architecture, Array, Case, Gradients
 
 DTYPES = ("float64", "float32")
 STEPS = 4
-"""Sizes of padded networks are 64, 256, 1024, … wide and as many samples."""
+LEAST_WIDTH, LEAST_SAMPLES = 64, 16
+"""Padded networks are 64, 256, 1024, … wide, and have 16, 64, 256, … samples."""
 
-SMALLEST, LEAST_DEPTH = 64, 5
+LEAST_DEPTH, DEPTH_STEPS = 5, 3
+"""They have 5, 15, 45, … layers 2 … N; five at a time follow one another without a loop."""
+
 BATCH = 16
 """Networks in one call of a program of the smallest size; fewer where they are larger."""
 
@@ -35,30 +38,28 @@ class Size(NamedTuple):
     depth: int
     width: int
     samples: int
-    hidden: str
-    output: str
+    activations: tuple[str, ...]
     dtype: str
 
     @property
     def batch(self) -> int:
-        return max(1, BATCH * SMALLEST**2 // self.width**2)
+        return max(1, BATCH * LEAST_WIDTH**2 // self.width**2)
 
 
 class Packed(NamedTuple):
     """Padded networks; shapes behind the batch's own axis.
 
     weights (depth, width, width), biases (depth, width), inputs and targets (samples, width);
-    `is_hidden` and `is_output` (depth,) say what each layer is, if anything; `counted`
-    (samples, width) is true at the entries of the network's output; `scale` is the cost's
-    factor on the sum of squares.
+    `kind` (depth,) is the place of each layer's activation in those of the program, counted from
+    1, and 0 where the network has no such layer; `counted` (samples, width) is true at the
+    entries of the network's output; `scale` is the cost's factor on the sum of squares.
     """
 
     weights: Any
     biases: Any
     inputs: Any
     targets: Any
-    is_hidden: Any
-    is_output: Any
+    kind: Any
     counted: Any
     scale: Any
 
@@ -74,25 +75,26 @@ def size_of(case: Case) -> Size:
     """The size of the program for a case: a function of the case alone."""
     a = case.architecture
     return Size(
-        _step(LEAST_DEPTH, 3, a.layers - 1),
-        _step(SMALLEST, STEPS, max(a.widths)),
-        _step(SMALLEST, STEPS, case.samples),
-        a.hidden,
-        a.output,
+        _step(LEAST_DEPTH, DEPTH_STEPS, a.layers - 1),
+        _step(LEAST_WIDTH, STEPS, max(a.widths)),
+        _step(LEAST_SAMPLES, STEPS, case.samples),
+        # Both readings of the output have one program, which is half of the compiling.
+        tuple(sorted({"identity", a.hidden, a.output})),
         case.dtype,
     )
 
 
-def cost(parameters: tuple[Any, Any], net: Packed, hidden: str, output: str) -> Any:
+def cost(parameters: tuple[Any, Any], net: Packed, activations: Sequence[str]) -> Any:
     """The cost of one padded network as a function of its weights and biases."""
 
     def layer(a: Any, of: Any) -> tuple[Any, None]:
-        w, b, is_hidden, is_output = of
+        w, b, kind = of
         z = a @ w + b
-        passed_on = jnp.where(is_hidden, ACTIVATIONS[hidden](z), a)
-        return jnp.where(is_output, ACTIVATIONS[output](z), passed_on), None
+        for place, name in enumerate(activations, start=1):
+            a = jnp.where(kind == place, ACTIVATIONS[name](z), a)
+        return a, None
 
-    a, _ = lax.scan(layer, net.inputs, (*parameters, net.is_hidden, net.is_output))
+    a, _ = lax.scan(layer, net.inputs, (*parameters, net.kind), unroll=LEAST_DEPTH)
     residual = jnp.where(net.counted, a - net.targets, 0)
     return jnp.sum(jnp.square(residual)) * net.scale
 
@@ -100,7 +102,7 @@ def cost(parameters: tuple[Any, Any], net: Packed, hidden: str, output: str) -> 
 @lru_cache
 def program(size: Size) -> Callable[[Packed], Any]:
     """The compiled program of a size: a batch to (cost, (weight, bias gradients))."""
-    of_one = partial(cost, hidden=size.hidden, output=size.output)
+    of_one = partial(cost, activations=size.activations)
 
     def gradient(net: Packed) -> Any:
         return jax.value_and_grad(of_one)((net.weights, net.biases), net)
@@ -128,8 +130,7 @@ def pack(cases: Sequence[Case], size: Size) -> Packed:
         biases=np.zeros((count, *flat), dtype),
         inputs=np.zeros((count, *entries), dtype),
         targets=np.zeros((count, *entries), dtype),
-        is_hidden=np.zeros((count, size.depth), bool),
-        is_output=np.zeros((count, size.depth), bool),
+        kind=np.zeros((count, size.depth), np.int32),
         counted=np.zeros((count, *entries), bool),
         scale=np.zeros(count, dtype),
     )
@@ -140,8 +141,8 @@ def pack(cases: Sequence[Case], size: Size) -> Packed:
             batch.biases[i, k, : b.shape[0]] = b
         batch.inputs[i, :samples, : widths[0]] = case.inputs
         batch.targets[i, :samples, : widths[-1]] = case.targets
-        batch.is_hidden[i, : len(widths) - 2] = True
-        batch.is_output[i, len(widths) - 2] = True
+        places = [size.activations.index(name) + 1 for name in case.architecture.activations]
+        batch.kind[i, : len(places)] = places
         batch.counted[i, :samples, : widths[-1]] = True
         batch.scale[i] = _factor(case.architecture, samples)
     return batch
