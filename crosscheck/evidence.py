@@ -45,7 +45,7 @@ class Evidence:
     @cached_property
     def ruler(self) -> Ruler:
         """The exact gradient as errors are measured by it."""
-        return Ruler(self.enclosure, self.case.architecture.tensor_shapes, self.case.format)
+        return Ruler([self.enclosure], [self.case.architecture.tensor_shapes], self.case.format)
 
     def allowed(self, arithmetic: Arithmetic) -> Array:
         """B of an arithmetic, all tensors end to end."""
@@ -66,13 +66,14 @@ class Evidence:
         return self._bounds[key]
 
     @property
-    def _plain(self) -> Arithmetic:
+    def plain(self) -> Arithmetic:
+        """The arithmetic of the case's dtype, of which nothing else is said."""
         return Arithmetic(self.case.dtype)
 
     @property
     def joined(self) -> tuple[Arithmetic, ...]:
         """The arithmetics whose bounds are made in one pass, if any is asked for."""
-        wanted = {self._plain, *filter(_joins, self._expected)}
+        wanted = {self.plain, *filter(_joins, self._expected)}
         return tuple(sorted(wanted, key=lambda arithmetic: arithmetic.flushes))
 
     @property
@@ -111,20 +112,18 @@ class Evidence:
     @property
     def relative_radius(self) -> float:
         """The largest radius of the reference, as a share of the plain bound B."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = self.ruler.radius / self.allowed(self._plain)
-        return float(np.fmax.reduce(shares, initial=0.0))
+        return float(self.ruler.relative_radii(self.allowed(self.plain))[0])
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
-        limits = self.bound(self._plain)
+        limits = self.bound(self.plain)
         exact = self._gradient or self.trace.tensors()
         radius = bound.of_evaluation(self.case, limits)
         return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
 
     def _for_float64(self) -> Enclosure:
         """Double-double where its radius suffices, else balls."""
-        allowed = self.bound(self._plain).tensors
+        allowed = self.bound(self.plain).tensors
         found = double_double.enclose(self.case, self._radius)
         return found if found is not None and _is_narrow(found, allowed) else self._balls()
 
@@ -132,7 +131,7 @@ class Evidence:
         """Balls whose radii are small against the least bound, as far as precision goes."""
         from crosscheck import oracle
 
-        allowed = self.bound(self._plain).tensors
+        allowed = self.bound(self.plain).tensors
         bits = oracle.START_BITS
         enclosure = oracle.enclose(self.case, bits)
         while bits < HIGHEST_BITS and not _is_narrow(enclosure, allowed):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class FloatFormat:
     def smallest_subnormal(self) -> float:
         return 2.0 ** (self.exponent_min - self.digits + 1)
 
-    @property
+    @cached_property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype; bfloat16 is ml_dtypes'."""
         if self.name == "bfloat16":

@@ -1,15 +1,15 @@
-"""All tensors of several gradients of a case measured at once, where no entry is beyond its bound.
+"""All tensors of many gradients measured at once, where no entry is beyond its bound.
 
-The same numbers, to the bit, as `tensor_errors.measure` gives tensor by tensor; the entries of
-all tensors lie side by side, a row for each gradient, so that a small network does not pay for
-each of its tensors.
+The same numbers, to the bit, as `tensor_errors.measure` gives tensor by tensor. The entries of
+all tensors of many cases lie end to end, a row for each engine: what small networks cost is calls,
+not arithmetic.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,11 @@ from crosscheck import ulp
 from crosscheck.formats import FloatFormat
 from crosscheck.values import Array, Enclosure
 
-Measured = tuple[dict[str, Any], bool]
-"""The columns of a tensor's row, and whether the tensor is proved to lie within the bound."""
+DIGITS_A_BIT = float(np.log10(2))
 
 
 def flat(gradients: Sequence[Sequence[Array]]) -> Array:
-    """A row for each gradient: the entries of all its tensors side by side, in float64."""
+    """A row for each list of tensors: all their entries end to end, in float64."""
     count = sum(tensor.size for tensor in gradients[0])
     rows = np.empty((len(gradients), count))
     for row, tensors in zip(rows, gradients, strict=True):
@@ -46,44 +45,112 @@ def medians(values: Array) -> Array:
 LEAST_PARTITIONED = 64
 """Numbers from which on to find the middle one is faster than to sort."""
 
+LEAST_TOGETHER = 4
+"""Tensors of like size from which on to sort them side by side is faster than one by one."""
+
+
+class Middles:
+    """Medians of tensors that lie end to end: small ones of like size are sorted side by side."""
+
+    def __init__(self, starts: Array, sizes: Array) -> None:
+        self.starts, self.sizes, self.total = starts, sizes, int(sizes.sum())
+        self.together: list[tuple[Array, Array]] = []
+        self.alone: list[int] = []
+        width = 1 << np.ceil(np.log2(sizes)).astype(int)
+        for of_width in np.unique(width):
+            members = np.flatnonzero(width == of_width)
+            if len(members) < LEAST_TOGETHER or of_width > LEAST_PARTITIONED:
+                self.alone += members.tolist()
+                continue
+            steps = np.arange(of_width)
+            places = starts[members, None] + steps
+            places[steps >= sizes[members, None]] = self.total
+            self.together.append((members, places))
+
+    def of(self, values: Array) -> Array:
+        """(…, T) from (…, P + 1), of which the last is ∞ and stands in for what tensors lack."""
+        found = np.empty((*values.shape[:-1], len(self.sizes)))
+        for members, places in self.together:
+            ordered = np.sort(values[..., places])
+            sizes, row = self.sizes[members], np.arange(len(members))
+            upper, lower = (ordered[..., row, at] for at in (sizes // 2, (sizes - 1) // 2))
+            found[..., members] = np.where(sizes % 2, upper, (lower + upper) / 2)
+        for which in self.alone:
+            start = self.starts[which]
+            found[..., which] = medians(values[..., start : start + self.sizes[which]])
+        return found
+
+
+class Measures(NamedTuple):
+    """What is measured of E gradients of each of C cases, which have T tensors together.
+
+    `sound` (E, C) is false where an entry is beyond its bound, or is no finite number: nothing
+    else holds there. `within` (E, T): every entry is proved to lie within the bound. `worst`
+    (E, T) is the place in a tensor of its greatest absolute error; the rest (E, T) are columns.
+    """
+
+    sound: Array
+    within: Array
+    worst: Array
+    columns: dict[str, Array]
+
 
 class Ruler:
-    """What gradients of one case are measured by: the exact values, side by side, and ulps."""
+    """What gradients of cases of one format are measured by: exact values end to end, and ulps.
 
-    def __init__(self, enclosure: Enclosure, shapes: Sequence[tuple[int, ...]], of: FloatFormat):
-        self.shapes, self.format = shapes, of
-        self.sizes = [math.prod(shape) for shape in shapes]
-        self.starts = [0]
-        for size in self.sizes[:-1]:
-            self.starts.append(self.starts[-1] + size)
-        self.hi, self.lo, self.radius = flat([enclosure.hi, enclosure.lo, enclosure.radius])
+    `shapes` holds the shapes of the tensors of each case; `first` is each case's first tensor.
+    """
+
+    def __init__(
+        self,
+        enclosures: Sequence[Enclosure],
+        shapes: Sequence[Sequence[tuple[int, ...]]],
+        of: FloatFormat,
+    ) -> None:
+        self.format = of
+        self.shapes = [shape for of_case in shapes for shape in of_case]
+        self.sizes = np.array([math.prod(shape) for shape in self.shapes])
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.counts = np.array([len(of_case) for of_case in shapes])
+        self.first = np.cumsum(self.counts) - self.counts
+        self.case_starts = self.starts[self.first]
+        parts = [[x for e in enclosures for x in getattr(e, name)] for name in ENCLOSING]
+        self.hi, self.lo, self.radius = flat(parts)
 
     @cached_property
-    def magnitude(self) -> Array:
-        """|exact|, and ∞ where it is zero, so that relative errors there are zero."""
-        magnitude = np.abs(self.hi)
-        magnitude[magnitude == 0] = np.inf
-        return magnitude
+    def middles(self) -> Middles:
+        return Middles(self.starts, self.sizes)
+
+    @cached_property
+    def size(self) -> Array:
+        """|exact|."""
+        size: Array = np.abs(self.hi)
+        return size
 
     @cached_property
     def unit(self) -> Array:
         return ulp.ulp(self.hi, self.format)
 
     @cached_property
-    def nonzero(self) -> list[Array | None]:
-        """For each tensor where exact ≠ 0, or None where that is everywhere."""
+    def with_zeros(self) -> list[int]:
+        """The tensors that have an exact zero."""
         if self.hi.all():
-            return [None] * len(self.sizes)
-        parts = self.parts(self.hi != 0)
-        return [None if part.all() else part for part in parts]
+            return []
+        return list(np.flatnonzero(~np.logical_and.reduceat(self.hi != 0, self.starts)))
 
-    def parts(self, entries: Array) -> list[Array]:
-        """The entries of each tensor, along the last axis."""
-        places = zip(self.starts, self.sizes, strict=True)
-        return [entries[..., start : start + size] for start, size in places]
+    def part(self, entries: Array, which: int) -> Array:
+        """The entries of one tensor, along the last axis."""
+        start = self.starts[which]
+        return entries[..., start : start + self.sizes[which]]
 
-    def differences(self, got: Array) -> Iterator[tuple[int, int, float, Array]]:
-        """For each two rows of `got` their places, the largest |a - b| of all entries, and the
+    def _room(self, *lead: int) -> Array:
+        """An array (…, P + 1) of which the last is ∞, as `Middles` wants it."""
+        room = np.empty((*lead, len(self.hi) + 1))
+        room[..., -1] = np.inf
+        return room
+
+    def differences(self, got: Array) -> Iterator[tuple[int, int, Array, Array]]:
+        """For each two rows of `got` their places, the largest |a - b| of each case, and the
         largest in ulps of each tensor."""
         pairs = list(combinations(range(len(got)), 2))
         if not pairs:
@@ -92,106 +159,114 @@ class Ruler:
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.abs(got[one] - got[other])
             difference[np.isnan(difference)] = np.inf
-            in_ulps = np.maximum.reduceat(difference / self.unit, self.starts, axis=1)
-        for (a, b), largest, of_tensors in zip(pairs, difference.max(1), in_ulps, strict=True):
-            yield a, b, float(largest), of_tensors
+            largest = np.maximum.reduceat(difference, self.case_starts, axis=1)
+            difference /= self.unit
+            in_ulps = np.maximum.reduceat(difference, self.starts, axis=1)
+        for (a, b), of_cases, of_tensors in zip(pairs, largest, in_ulps, strict=True):
+            yield a, b, of_cases, of_tensors
 
-    def powers(self, allowed: Array) -> list[list[float]]:
-        """For each row of bounds and each tensor, the median B / |g| over g ≠ 0."""
-        exact = np.abs(self.hi)
+    def powers(self, allowed: Array) -> Array:
+        """For each row of bounds and each tensor, (V, T), the median B / |g| over g ≠ 0."""
+        shares = self._room(len(allowed))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            counted = (self.hi != 0) | (exact + self.radius > allowed)
-            shares = allowed / exact
-        if counted.all():
-            middles = [medians(part) for part in self.parts(shares)]
-            return [list(of) for of in zip(*(m.tolist() for m in middles), strict=True)]
-        return [
-            [
-                float(medians(part[of])) if of.any() else math.nan
-                for part, of in zip(self.parts(row), self.parts(kept), strict=True)
-            ]
-            for row, kept in zip(shares, counted, strict=True)
-        ]
+            np.divide(allowed, self.size, out=shares[:, :-1])
+            powers = self.middles.of(shares)
+        for which in self.with_zeros:
+            parts = (self.part(of, which) for of in (self.size, self.radius, allowed, shares))
+            size, radius, most, share = parts
+            counted = (size != 0) | (size + radius > most)
+            for place, of in enumerate(counted):
+                powers[place, which] = medians(share[place, of]) if of.any() else math.nan
+        return powers
 
-    def measure(self, got: Array, allowed: Array) -> "list[list[Measured] | None]":
-        """For each row of `got`, bounded by that of `allowed`, what is to say of its tensors.
+    def relative_radii(self, allowed: Array) -> Array:
+        """The largest radius of each case (C,), as a share of what this bound (P,) allows."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = self.radius / allowed
+        found: Array = np.fmax.reduceat(shares, self.case_starts)
+        return np.fmax(found, 0.0)
 
-        None where an entry is beyond its bound, or is no finite number.
-        """
+    def measure(self, got: Array, allowed: Array) -> Measures:
+        """What is to say of the tensors in each row of `got`, bounded by that of `allowed`."""
         with np.errstate(all="ignore"):
             error = np.abs((got - self.hi) - self.lo)
-            sound = (error - self.radius <= allowed).all(1) & np.isfinite(error).all(1)
-            if not sound.all():
-                got, allowed, error = got[sound], allowed[sound], error[sound]
-            found = iter(self._columns(got, allowed, error) if len(got) else ())
-        return [next(found) if of else None for of in sound.tolist()]
+            proved_none = (error - self.radius <= allowed) & (error < np.inf)
+            sound = np.logical_and.reduceat(proved_none, self.case_starts, axis=1)
+            within = np.logical_and.reduceat(error + self.radius <= allowed, self.starts, axis=1)
+            return Measures(sound, within, *self._columns(got, allowed, error))
 
-    def _columns(self, got: Array, allowed: Array, error: Array) -> list[list[Measured]]:
-        within = np.logical_and.reduceat(error + self.radius <= allowed, self.starts, axis=1)
-        shares = np.empty((3, *error.shape))
-        np.divide(error, self.magnitude, out=shares[0])
-        np.divide(error, self.unit, out=shares[1])
-        np.divide(error, allowed, out=shares[2])
-        shares[2][error == 0] = 0.0
-        tops = np.fmax.reduceat(shares, self.starts, axis=2)
-        rows: list[list[Measured]] = [[] for _ in got]
-        parts = zip(self.parts(error), self.parts(shares[:2]), strict=True)
-        for which, (errors, of_tensor) in enumerate(parts):
-            worst = errors.argmax(1).tolist()
-            middles = self._middles(which, of_tensor).T.tolist()
-            most = tops[:, :, which].T.tolist()
-            proved = within[:, which].tolist()
-            for place, mine in enumerate(rows):
-                numbers = (*most[place], *middles[place])
-                row = self._row(which, worst[place], numbers, got[place], error[place])
-                row["bound"] = allowed.item(place, self.starts[which] + worst[place])
-                mine.append((row, proved[place]))
-        return rows
-
-    def _middles(self, which: int, shares: Array) -> Array:
-        """Medians of the relative error, where exact ≠ 0, and of the distance in ulps."""
-        known = self.nonzero[which]
-        if known is None:
-            return medians(shares)
-        relative = medians(shares[0][:, known]) if known.any() else np.full(shares.shape[1], np.nan)
-        return np.stack([relative, medians(shares[1])])
-
-    def _row(
-        self, which: int, worst: int, numbers: Sequence[float], got: Array, error: Array
-    ) -> dict[str, Any]:
-        """The columns but `bound`; `numbers` are the largest relative error, distance and use,
-        and the medians of the first two."""
-        most_relative, distance, use, relative, median_distance = numbers
-        place = self.starts[which] + worst
-        value, exact = got.item(place), self.hi.item(place)
-        known = self.nonzero[which]
-        if known is not None and not known.any():
-            most_relative = math.nan
-        return {
-            "entries": self.sizes[which],
-            "mismatched": 0,
-            "max_abs_error": error.item(place),
+    def _columns(self, got: Array, allowed: Array, error: Array) -> tuple[Array, dict[str, Array]]:
+        shares = self._room(2, *got.shape[:-1])
+        relative, distance = shares[0, :, :-1], shares[1, :, :-1]
+        np.divide(error, self.size, out=relative)
+        if self.with_zeros:
+            relative[:, self.hi == 0] = 0.0
+        np.divide(error, self.unit, out=distance)
+        use = error / allowed
+        if not error.all():
+            use[error == 0] = 0.0
+        largest = np.maximum.reduceat(error, self.starts, axis=1)
+        most_relative, most_distance = (
+            np.fmax.reduceat(of, self.starts, axis=1) for of in (relative, distance)
+        )
+        relative_middle, distance_middle = self.middles.of(shares)
+        for which in self.with_zeros:
+            known = self.part(self.hi, which) != 0
+            some = known.any()
+            part = self.part(relative, which)[:, known]
+            relative_middle[:, which] = medians(part) if some else math.nan
+            most_relative[:, which] = most_relative[:, which] if some else math.nan
+        worst = self._worst(error, largest)
+        there = self.starts + worst
+        row = np.arange(len(got))[:, None]
+        exact = self.hi[there]
+        return worst, {
+            "max_abs_error": largest,
             "max_rel_error": most_relative,
-            "max_ulp": distance,
-            "median_ulp": median_distance,
-            "effective_bits": ulp.effective_bits(most_relative, self.format),
-            "correct_digits": ulp.effective_bits(relative, self.format) * DIGITS_A_BIT,
-            "bound_use": use,
-            "worst_index": _index(worst, self.shapes[which]),
-            "got": value,
+            "max_ulp": most_distance,
+            "median_ulp": distance_middle,
+            "effective_bits": self._bits(most_relative),
+            "correct_digits": self._bits(relative_middle) * DIGITS_A_BIT,
+            "bound_use": np.fmax.reduceat(use, self.starts, axis=1),
+            "got": got[row, there],
             "exact": exact,
-            "radius": math.ulp(exact) / 2 + self.radius.item(place),
-            "got_hex": value.hex(),
-            "exact_hex": exact.hex(),
+            "bound": allowed[row, there],
+            "radius": np.spacing(np.abs(exact)) / 2 + self.radius[there],
         }
 
+    def _bits(self, relative: Array) -> Array:
+        """`ulp.effective_bits` of each; NumPy's logarithms differ between processors."""
+        bits = [ulp.effective_bits(of, self.format) for of in relative.ravel().tolist()]
+        return np.array(bits).reshape(relative.shape)
 
-DIGITS_A_BIT = float(np.log10(2))
+    def _worst(self, error: Array, largest: Array) -> Array:
+        """The first place in each tensor (E, T) where its error is the largest."""
+        hits = np.flatnonzero(error == np.repeat(largest, self.sizes, axis=1))
+        row, place = np.divmod(hits, len(self.hi))
+        which = np.searchsorted(self.starts, place, side="right") - 1
+        first = np.ones(len(hits), bool)
+        first[1:] = (which[1:] != which[:-1]) | (row[1:] != row[:-1])
+        worst = np.zeros(largest.shape, int)
+        worst[row[first], which[first]] = (place - self.starts[which])[first]
+        return worst
+
+    def index(self, which: int, place: int) -> str:
+        """A place among the entries of a tensor as an index, such as [6, 1]."""
+        shape = self.shapes[which]
+        if len(shape) == 1:
+            return f"[{place}]"
+        row, column = divmod(place, shape[1])
+        return f"[{row}, {column}]"
 
 
-def _index(place: int, shape: tuple[int, ...]) -> str:
-    """A place among the entries as an index, such as [6, 1]."""
-    if len(shape) == 1:
-        return f"[{place}]"
-    row, column = divmod(place, shape[1])
-    return f"[{row}, {column}]"
+ENCLOSING = ("hi", "lo", "radius")
+
+
+def row_of(ruler: Ruler, measures: Measures, engine: int, which: int) -> dict[str, Any]:
+    """The columns of one tensor's row that are measured."""
+    row: dict[str, Any] = {name: of.item(engine, which) for name, of in measures.columns.items()}
+    row["entries"] = ruler.sizes.item(which)
+    row["mismatched"] = 0
+    row["worst_index"] = ruler.index(which, measures.worst.item(engine, which))
+    row["got_hex"], row["exact_hex"] = row["got"].hex(), row["exact"].hex()
+    return row

@@ -24,8 +24,8 @@ STAGES: Mapping[str, tuple[tuple[Any, str], ...]] = {
     "reference": ((Evidence, "enclosure"),),
     "certificate": ((suite, "_certificate"),),
     "ℓ2 and stagewise": ((Evidence, "sensitivities"), (verdict, "stagewise_checks")),
-    "judging": ((suite, "judge_all"), (suite, "_pairs"), (Evidence, "ruler")),
-    "rows": ((suite, "_case_row"), (suite, "as_tables"), (journal, "encode")),
+    "judging": ((suite, "judge_together"),),
+    "rows": ((suite, "_portion"), (suite, "as_tables"), (journal, "encode")),
 }
 """What does the work of a stage: (module or class, name of a function or a property)."""
 

@@ -1,13 +1,14 @@
 """The suite: engines × cases, judged, as rows."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
-from crosscheck import rows, sampling
+from crosscheck import portion, rows, sampling
 from crosscheck.attempts import (
     IN_PROCESS,
     NO_ATTEMPT,
@@ -20,19 +21,11 @@ from crosscheck.attempts import (
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.evidence import Evidence, first_disagreement, prepare
-from crosscheck.measuring import flat
+from crosscheck.judging import Standing, judge_together
 from crosscheck.plan import Plan as Plan, Span
+from crosscheck.portion import Ordered, Portion, place_of
 from crosscheck.values import Case
-from crosscheck.verdict import Claim, judge_all
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The rows of one case."""
-
-    case: dict[str, Any]
-    errors: list[dict[str, Any]]
-    pairs: list[dict[str, Any]]
+from crosscheck.verdict import Claim
 
 
 @dataclass(frozen=True)
@@ -74,16 +67,16 @@ GROUP_ENTRIES = 1 << 16
 
 def evaluate_block(
     plan: Plan, crew: Crew, span: Span, overseer: Overseer = IN_PROCESS
-) -> Iterator[Outcome]:
-    """The outcomes of the cases of these indices, in order; no row depends on the span."""
+) -> Iterator[Portion]:
+    """The rows of the cases of these indices, in order; none depends on the span."""
     for cases in _batches(plan.draws(span), BATCH_ENTRIES):
         yield from evaluate(crew, cases, overseer, plan)
 
 
 def evaluate(
     crew: Crew, cases: Sequence[Case], overseer: Overseer = IN_PROCESS, plan: Plan = DEFAULT_PLAN
-) -> Iterator[Outcome]:
-    """All engines on these cases, judged and compared in pairs.
+) -> Iterator[Portion]:
+    """All engines on these cases, judged and compared in pairs, some cases at a time.
 
     `plan` says which engines take a case, what they are declared to do, and which checks are
     made on it. Cases go through each stage together: a processor that does one thing many times
@@ -100,18 +93,49 @@ def evaluate(
         for trial in together:
             overseer.begin(trial.case, "")
             trial.certify(overseer)
-        _prepare([trial for trial in together if trial.outcome is None])
+        standing = [trial for trial in together if trial.failed is None]
+        _prepare(standing)
         for stage in Trial.STAGES:
-            for trial in together:
+            for trial in standing:
                 overseer.begin(trial.case, "")
                 trial.go_through(stage)
-        yield from (trial.outcome for trial in together if trial.outcome)
+        yield _portion(crew, together)
+
+
+def _portion(crew: Crew, trials: "Sequence[Trial]") -> Portion:
+    """The rows of these cases: those of one dtype are judged together."""
+    names = list(crew)
+    errors: list[Ordered] = []
+    pairs: list[Ordered] = []
+    radii: dict[int, float] = {}
+    by_dtype: dict[str, list[int]] = {}
+    for number, trial in enumerate(trials):
+        if trial.failed is None:
+            by_dtype.setdefault(trial.case.dtype, []).append(number)
+    for numbers in by_dtype.values():
+        judged = judge_together([trials[number].standing for number in numbers])
+        cases = [trials[number].case for number in numbers]
+        errors += portion.errors(judged, cases, numbers, names)
+        pairs += portion.pairs(judged, cases, numbers, names)
+        radii |= dict(zip(numbers, judged.relative_radii.tolist(), strict=True))
+    of_cases = [
+        _unjudged_row(trial.case, trial.attempts, trial.failed)
+        if trial.failed
+        else trial.row(radii[number])
+        for number, trial in enumerate(trials)
+    ]
+    columns = rows.case_columns(names)
+    return Portion(
+        portion.assemble(errors, rows.ERRORS),
+        pa.Table.from_pylist(of_cases, rows.schema(columns)),
+        portion.assemble(pairs, rows.PAIRS),
+    )
 
 
 def _prepare(trials: "Sequence[Trial]") -> None:
     """What evidence of several cases can be made together; each has its share of the time."""
     started = time.perf_counter()
-    prepare([trial.evidence for trial in trials if trial.claims])
+    prepare([trial.evidence for trial in trials if any(trial.claims)])
     for trial in trials:
         trial.seconds += (time.perf_counter() - started) / len(trials)
 
@@ -131,56 +155,56 @@ def _batches(cases: Iterator[Case], most: int) -> Iterator[list[Case]]:
 
 
 class Trial:
-    """What engines returned for a case, on its way to an outcome."""
+    """What engines returned for a case, on its way to be judged."""
 
     def __init__(self, plan: Plan, crew: Crew, case: Case, attempts: Sequence[Attempt]) -> None:
         self.plan, self.case, self.attempts = plan, case, attempts
-        self.answered = [tried for tried in attempts if tried.gradients is not None]
-        self.claims = [_claim(plan, crew, case, tried) for tried in self.answered]
-        self.evidence = Evidence(case, [claim.arithmetic for claim in self.claims])
+        self.claims = [
+            None if tried.gradients is None else _claim(plan, crew, case, tried)
+            for tried in attempts
+        ]
+        self.evidence = Evidence(case, [claim.arithmetic for claim in self.claims if claim])
         self.certificate = ""
         self.seconds = sum(tried.seconds for tried in attempts if tried.status == "ok")
-        self.outcome: Outcome | None = None
+        self.failed: Attempt | None = None
 
     def certify(self, overseer: Overseer) -> None:
-        """Certify the oracle, if the plan says so; a case that cannot be judged has its outcome."""
-        failed = known_end(self.case, "", overseer)
-        if failed is None and self.plan.certifies(self.case.index):
+        """Certify the oracle, if the plan says so; else say why the case cannot be judged."""
+        self.failed = known_end(self.case, "", overseer)
+        if self.failed is None and self.plan.certifies(self.case.index):
             self.certificate = _certificate(self.case)
             if self.certificate.startswith("failed"):
-                failed = Attempt("", "error", message=self.certificate)
-        if failed:
-            self.outcome = Outcome(_unjudged_row(self.case, self.attempts, failed), [], [])
+                self.failed = Attempt("", "error", message=self.certificate)
 
     def go_through(self, stage: "Callable[[Trial], object]") -> None:
-        """One stage, unless there is an outcome; its time counts as the case's."""
-        if self.outcome is None:
-            started = time.perf_counter()
-            stage(self)
-            self.seconds += time.perf_counter() - started
+        """One stage; its time counts as the case's."""
+        started = time.perf_counter()
+        stage(self)
+        self.seconds += time.perf_counter() - started
 
     def _bound(self) -> None:
         for claim in self.claims:
-            self.evidence.bound(claim.arithmetic)
+            if claim:
+                self.evidence.bound(claim.arithmetic)
 
-    def _judge(self) -> None:
-        deep = self.plan.goes_deep(self.case.index)
-        judged = judge_all(self.evidence, self.claims, deep)
-        place = _place(self.case)
-        errors = []
-        for tried, of_engine in zip(self.answered, judged, strict=True):
-            for row in of_engine:
-                row.update(place, engine=tried.engine)
-            errors += of_engine
-        pairs = _pairs(self.case, self.evidence, self.answered)
-        row = _case_row(self.case, self.evidence, self.attempts, self.seconds)
-        self.outcome = Outcome(row | {"certificate": self.certificate}, errors, pairs)
+    @property
+    def standing(self) -> Standing:
+        """What is known before the judging."""
+        return Standing(self.evidence, self.claims, self.plan.goes_deep(self.case.index))
+
+    def row(self, relative_radius: float) -> dict[str, Any]:
+        """The row of the case."""
+        return {
+            **_unreferenced_row(self.case, self.attempts),
+            "reference": self.evidence.enclosure.source,
+            "reference_radius": relative_radius,
+            "certificate": self.certificate,
+            "seconds": self.seconds,
+        }
 
     STAGES: "tuple[Callable[[Trial], object], ...]" = (
         _bound,
         lambda trial: trial.evidence.enclosure,
-        lambda trial: trial.evidence.ruler,
-        _judge,
     )
 
 
@@ -203,39 +227,12 @@ def _certificate(case: Case) -> str:
     return found.verdict
 
 
-def _place(case: Case) -> dict[str, Any]:
-    """The columns that say which case a row is of."""
-    architecture = case.architecture
-    return {
-        "case": case.id,
-        "index": case.index,
-        "layers": architecture.layers,
-        "widths": architecture.label,
-        "samples": case.samples,
-        "hidden": architecture.hidden,
-        "output": architecture.output,
-        "scale": case.scale,
-        "dtype": case.dtype,
-    }
-
-
-def _case_row(
-    case: Case, evidence: Evidence, attempts: Sequence[Attempt], seconds: float
-) -> dict[str, Any]:
-    return {
-        **_unreferenced_row(case, attempts),
-        "reference": evidence.enclosure.source,
-        "reference_radius": evidence.relative_radius,
-        "seconds": seconds,
-    }
-
-
 def _unreferenced_row(case: Case, attempts: Sequence[Attempt]) -> dict[str, Any]:
     """The row of a case, but for what the reference adds."""
     made = [tried for tried in attempts if tried.status != rows.NOT_SAMPLED]
     worst = max(made, key=lambda tried: rows.STATUSES.index(tried.status), default=NO_ATTEMPT)
     row = {
-        **_place(case),
+        **place_of(case),
         "seed": case.seed,
         "cost": case.architecture.cost,
         "special": case.special,
@@ -284,60 +281,40 @@ def _claim(plan: Plan, crew: Crew, case: Case, tried: Attempt) -> Claim:
     return Claim(promised, tried.gradients, tried.stages)
 
 
-def _pairs(case: Case, evidence: Evidence, answered: Sequence[Attempt]) -> list[dict[str, Any]]:
-    """The largest differences between each two engines that answered."""
-    if len(answered) < 2:
-        return []
-    got = flat([tried.gradients.tensors() for tried in answered if tried.gradients])
-    rows = []
-    for a, b, largest, in_ulps in evidence.ruler.differences(got):
-        worst = int(in_ulps.argmax())
-        rows.append(
-            {
-                "case": case.id,
-                "dtype": case.dtype,
-                "engine_a": answered[a].engine,
-                "engine_b": answered[b].engine,
-                "max_abs_difference": largest,
-                "max_ulp_difference": float(in_ulps[worst]),
-                "tensor": case.architecture.tensor_names[worst],
-            }
-        )
-    return rows
-
-
 def run(plan: Plan, crew: Crew, progress: Callable[[int], None] = lambda done: None) -> Frames:
     """All cases of the plan, in order, in this process.
 
     `progress` is called with the number of cases done.
     """
-    outcomes = []
-    for done, outcome in enumerate(evaluate_block(plan, crew, plan.whole), start=1):
-        outcomes.append(outcome)
+    portions, done = [], 0
+    for found in evaluate_block(plan, crew, plan.whole):
+        portions.append(found)
+        done += found.done
         progress(done)
-    return as_frames(outcomes, list(crew))
+    return as_frames(portions, list(crew))
 
 
-def as_frames(outcomes: Sequence[Outcome], engine_names: Sequence[str]) -> Frames:
+def as_frames(portions: Sequence[Portion], engine_names: Sequence[str]) -> Frames:
     """Rows as frames, with every column even where there is no row."""
-    columns = rows.case_columns(engine_names)
-    return Frames(
-        rows.frame((row for outcome in outcomes for row in outcome.errors), rows.ERRORS),
-        rows.frame((outcome.case for outcome in outcomes), columns),
-        rows.frame((row for outcome in outcomes for row in outcome.pairs), rows.PAIRS),
-    )
+    tables = as_tables(portions, engine_names)
+    columns = _columns(engine_names)
+    return Frames(**{kind: rows.as_frame(table, columns[kind]) for kind, table in tables.items()})
 
 
-def as_tables(outcomes: Sequence[Outcome], engine_names: Sequence[str]) -> dict[str, Any]:
+def as_tables(portions: Sequence[Portion], engine_names: Sequence[str]) -> dict[str, pa.Table]:
     """Rows as pyarrow tables by kind, with the columns of `rows`."""
-    import pyarrow as pa
-
-    kinds = {
-        "errors": ([row for o in outcomes for row in o.errors], rows.ERRORS),
-        "cases": ([o.case for o in outcomes], rows.case_columns(engine_names)),
-        "pairs": ([row for o in outcomes for row in o.pairs], rows.PAIRS),
-    }
     return {
-        kind: pa.Table.from_pylist(of_kind, rows.schema(columns))
-        for kind, (of_kind, columns) in kinds.items()
+        kind: pa.concat_tables(
+            [rows.schema(columns).empty_table(), *(getattr(p, kind) for p in portions)]
+        )
+        for kind, columns in _columns(engine_names).items()
+    }
+
+
+def _columns(engine_names: Sequence[str]) -> dict[str, Mapping[str, rows.Column]]:
+    """The columns of each kind of rows."""
+    return {
+        "errors": rows.ERRORS,
+        "cases": rows.case_columns(engine_names),
+        "pairs": rows.PAIRS,
     }

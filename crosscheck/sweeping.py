@@ -43,8 +43,8 @@ def cost(plan: Plan, span: Span, crew: Crew) -> dict[str, float]:
     with stopwatch.watching() as watch:
         started = time.perf_counter()
         for block in blocks([span], plan.block_size):
-            outcomes = list(suite.evaluate_block(plan, watch.crew(crew), block))
-            journal.encode(suite.as_tables(outcomes, plan.engines))
+            portions = list(suite.evaluate_block(plan, watch.crew(crew), block))
+            journal.encode(suite.as_tables(portions, plan.engines))
         whole = time.perf_counter() - started
     stages = {**dict.fromkeys(_stages(crew), 0.0), **watch.seconds}
     return {name: seconds / count for name, seconds in stages.items()} | {WHOLE: whole / count}

@@ -33,8 +33,8 @@ def effective_bits(max_relative_error: float, of: FloatFormat) -> float:
 
     Between 0 and p; NaN where no entry has a relative error.
     """
-    if np.isnan(max_relative_error):
-        return float("nan")
+    if math.isnan(max_relative_error):
+        return math.nan
     if max_relative_error >= 1:
         return 0.0
     if max_relative_error <= 2.0**-of.digits:

@@ -14,7 +14,7 @@ from crosscheck import stagewise, tensor_errors
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
-from crosscheck.measuring import Measured, flat
+from crosscheck.measuring import Measures, Ruler, flat, row_of
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Gradients
@@ -135,6 +135,9 @@ class Claim(NamedTuple):
 
 Row = dict[str, Any]
 
+Measured = tuple[Row, bool]
+"""The measured columns of a tensor's row, and whether it is proved to lie within the bound."""
+
 
 def judge(
     evidence: Evidence,
@@ -159,20 +162,34 @@ def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -
     places = [kinds.index(claim.arithmetic) for claim in claims]
     allowed = flat([evidence.bound(arithmetic).tensors for arithmetic in kinds])
     got = flat([claim.gradients.tensors() for claim in claims])
-    measured = evidence.ruler.measure(got, allowed[places])
-    powers = evidence.ruler.powers(allowed)
+    ruler = evidence.ruler
+    measures = ruler.measure(got, allowed[places])
+    powers = ruler.powers(allowed)[places]
+    tensors = range(len(ruler.shapes))
     return [
-        _judge_one(evidence, claim, rows, powers[place], deep)
-        for claim, place, rows in zip(claims, places, measured, strict=True)
+        judge_measured(
+            evidence,
+            claim,
+            [measured_row(ruler, measures, powers, place, which) for which in tensors]
+            if measures.sound[place, 0]
+            else None,
+            deep,
+        )
+        for place, claim in enumerate(claims)
     ]
 
 
-def _judge_one(
-    evidence: Evidence,
-    claim: Claim,
-    measured: list[Measured] | None,
-    powers: Sequence[float],
-    deep: bool,
+def measured_row(
+    ruler: Ruler, measures: Measures, powers: Array, claim: int, which: int
+) -> Measured:
+    """One tensor's measured columns, and whether it is proved to lie within its bound."""
+    row = row_of(ruler, measures, claim, which)
+    row["power"] = powers.item(claim, which)
+    return row, measures.within.item(claim, which)
+
+
+def judge_measured(
+    evidence: Evidence, claim: Claim, measured: Sequence[Measured] | None, deep: bool
 ) -> list[Row]:
     """The rows of one claim, from its measures if none of its entries is beyond its bound."""
     seen = stagewise_checks(evidence, claim.arithmetic, claim.stages)
@@ -182,7 +199,7 @@ def _judge_one(
         return [judgement.of_wrong(which, name) for which, name in enumerate(names)]
     rows = []
     for which, (row, within) in enumerate(measured):
-        row["tensor"], row["power"] = names[which], powers[which]
+        row["tensor"] = names[which]
         rows.append(judgement.of_cleared(which, row, within))
     return rows
 

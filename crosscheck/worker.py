@@ -133,9 +133,9 @@ def run(job: Job) -> bytes:
     crew = _muster(job)
     gc.freeze()  # libraries stay: looking through them again takes a tenth of a sweep
     overseer = _overseer(job)
-    outcomes = list(suite.evaluate_block(job.plan, crew, job.span, overseer))
+    portions = list(suite.evaluate_block(job.plan, crew, job.span, overseer))
     _state[ENGINE] = IDLE
-    return journal.encode(suite.as_tables(outcomes, job.plan.engines))
+    return journal.encode(suite.as_tables(portions, job.plan.engines))
 
 
 def _muster(job: Job) -> "Crew":

@@ -154,7 +154,7 @@ def split(frames, record, out):
 def main(out, cases, orders, dtypes, seed):
     crew = crew_of(orders)
     plan = suite.Plan(tuple(crew), dtypes, cases, seed, deep="none", certify="none")
-    outcomes = list(suite.evaluate_block(plan, crew, plan.whole))
+    portions = list(suite.evaluate_block(plan, crew, plan.whole))
     record = {
         "schema_version": 1,
         "command": "crosscheck run",
@@ -162,7 +162,7 @@ def main(out, cases, orders, dtypes, seed):
         "exit_status": 0,
         "environment": environment.describe(),
     }
-    split(suite.as_frames(outcomes, list(crew)), record, Path(out))
+    split(suite.as_frames(portions, list(crew)), record, Path(out))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def test_every_function_of_every_stage_is_called_by_a_sweep(monkeypatch):
     monkeypatch.setattr(stopwatch, "STAGES", alone)
     with stopwatch.watching() as watch:
         crew = watch.crew(suite.muster(SMALL.engines))
-        outcomes = list(suite.evaluate_block(replace(SMALL, certify="all"), crew, Span(0, 4)))
-        stopwatch.journal.encode(suite.as_tables(outcomes, SMALL.engines))
+        portions = list(suite.evaluate_block(replace(SMALL, certify="all"), crew, Span(0, 4)))
+        stopwatch.journal.encode(suite.as_tables(portions, SMALL.engines))
     assert watch.calls.keys() == {*alone, "engine paper-contracted", "engine paper"}
 
 
@@ -61,4 +61,6 @@ def test_the_rows_are_those_of_a_sweep_that_is_not_timed():
     with stopwatch.watching() as watch:
         crew = watch.crew(suite.muster(SMALL.engines))
         timed = list(suite.evaluate_block(SMALL, crew, Span(0, 4)))
-    assert repr([o.errors for o in timed]) == repr([o.errors for o in plain])
+    assert repr([p.errors.to_pylist() for p in timed]) == repr(
+        [p.errors.to_pylist() for p in plain]
+    )

@@ -28,7 +28,7 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 def tensor(array: Array) -> torch.Tensor:
     """A torch tensor with the same numbers, in memory of its own; bfloat16 goes by its bits."""
-    if array.dtype.name == "bfloat16":
+    if array.dtype == FORMATS["bfloat16"].numpy:
         return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(np.array(array))
 
