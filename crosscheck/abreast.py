@@ -12,6 +12,7 @@ column of ones for it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,7 +163,7 @@ class Rounding:
         return error, total
 
     def _sum(self, n: int) -> Array:
-        """The four factors of `bound.Sum` for each rule, (4, V)."""
+        """The four factors of `rounding_rules.Sum` for each rule, (4, V)."""
         if n not in self._sums:
             count = len(self.together.members)
             factors = [np.broadcast_to(np.ravel(f), count) for f in self.together.sum_of(n)]
@@ -204,6 +205,12 @@ class Rounding:
         return both
 
 
+@lru_cache
+def _rounding(rules: tuple[Rules, ...]) -> Rounding:
+    """The rules side by side, with the factors of sums that they have been asked for."""
+    return Rounding(rules)
+
+
 def _uncertain(operand: Array, place: int) -> Uncertain:
     if operand.ndim == 2:
         return Uncertain(operand, None)
@@ -214,7 +221,7 @@ class Pass:
     """One pass over networks in the order of their depth, the deepest first."""
 
     def __init__(self, cases: Sequence[Case], rules: Sequence[Rules]) -> None:
-        self.cases, self.rounding, self.count = cases, Rounding(rules), len(rules)
+        self.cases, self.rounding, self.count = cases, _rounding(tuple(rules)), len(rules)
         self.depths = [case.architecture.layers - 1 for case in cases]
         self.levels = [
             Level([c for c, d in zip(cases, self.depths, strict=True) if d > j], j, self.count)

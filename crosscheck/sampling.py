@@ -9,6 +9,7 @@ and a baseline made on one has to be met by the same cases on another.
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -270,5 +271,6 @@ def definition(case: Case) -> str:
     named = f"{architecture.label} {architecture.hidden} {architecture.output} {architecture.cost}"
     digest = hashlib.blake2b(f"{named} {case.dtype}".encode(), digest_size=8)
     for array in (*case.weights, *case.biases, case.inputs, case.targets):
-        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        bits = array.view(f"u{array.itemsize}")
+        digest.update((bits if sys.byteorder == "little" else bits.byteswap()).data)
     return digest.hexdigest()

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from crosscheck import portion, rows, sampling
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.attempts import (
     IN_PROCESS,
     NO_ATTEMPT,
@@ -83,8 +85,16 @@ def evaluate(
     does it in half the time.
     """
     by_engine = [attempt_all(name, crew[name], cases, plan, overseer) for name in crew]
+
+    @cache
+    def promised(name: str, dtype: str) -> Arithmetic:
+        engine = crew[name]
+        assert not isinstance(engine, Unsupported)
+        return plan.promised(name, engine.arithmetic(dtype))
+
     trials = [
-        Trial(plan, crew, case, attempts) for case, *attempts in zip(cases, *by_engine, strict=True)
+        Trial(plan, promised, case, attempts)
+        for case, *attempts in zip(cases, *by_engine, strict=True)
     ]
     place = 0
     for group in _batches(iter(cases), GROUP_ENTRIES):
@@ -155,12 +165,23 @@ def _batches(cases: Iterator[Case], most: int) -> Iterator[list[Case]]:
 
 
 class Trial:
-    """What engines returned for a case, on its way to be judged."""
+    """What engines returned for a case, on its way to be judged.
 
-    def __init__(self, plan: Plan, crew: Crew, case: Case, attempts: Sequence[Attempt]) -> None:
+    `promised` says by which arithmetic an engine is judged in a dtype.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        promised: Callable[[str, str], Arithmetic],
+        case: Case,
+        attempts: Sequence[Attempt],
+    ) -> None:
         self.plan, self.case, self.attempts = plan, case, attempts
         self.claims = [
-            None if tried.gradients is None else _claim(plan, crew, case, tried)
+            None
+            if tried.gradients is None
+            else Claim(promised(tried.engine, case.dtype), tried.gradients, tried.stages)
             for tried in attempts
         ]
         self.evidence = Evidence(case, [claim.arithmetic for claim in self.claims if claim])
@@ -270,15 +291,6 @@ def _unjudged_row(case: Case, attempts: Sequence[Attempt], failed: Attempt) -> d
         "seconds": float("nan"),
     }
     return {**_unreferenced_row(case, lost), **unknown}
-
-
-def _claim(plan: Plan, crew: Crew, case: Case, tried: Attempt) -> Claim:
-    """What an engine that answered is judged by."""
-    engine = crew[tried.engine]
-    assert not isinstance(engine, Unsupported)
-    assert tried.gradients is not None
-    promised = plan.promised(tried.engine, engine.arithmetic(case.dtype))
-    return Claim(promised, tried.gradients, tried.stages)
 
 
 def run(plan: Plan, crew: Crew, progress: Callable[[int], None] = lambda done: None) -> Frames:
