@@ -59,8 +59,8 @@ class Evidence:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
         if key not in self._bounds and not absolute and arithmetic in self.joined:
-            together = rounding_rules.Together(self.rules)
-            self.take(bound.by_rules(self.case, self.trace, together), self.trace.tensors())
+            rules = rounding_rules.together(tuple(self.rules))
+            self.take(bound.by_rules(self.case, self.trace, rules), self.trace.tensors())
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]

@@ -45,8 +45,9 @@ def medians(values: Array) -> Array:
 LEAST_PARTITIONED = 64
 """Numbers from which on to find the middle one is faster than to sort."""
 
-LEAST_TOGETHER = 4
-"""Tensors of like size from which on to sort them side by side is faster than one by one."""
+LEAST_SORTED, LEAST_TOGETHER = 16, 4
+"""Tensors, and those of like size among them, from which on to sort them side by side is faster
+than to treat them one by one."""
 
 
 class Middles:
@@ -56,6 +57,9 @@ class Middles:
         self.starts, self.sizes, self.total = starts, sizes, int(sizes.sum())
         self.together: list[tuple[Array, Array]] = []
         self.alone: list[int] = []
+        if len(sizes) < LEAST_SORTED:
+            self.alone += range(len(sizes))
+            return
         width = 1 << np.ceil(np.log2(sizes)).astype(int)
         for of_width in np.unique(width):
             members = np.flatnonzero(width == of_width)

@@ -390,3 +390,9 @@ CONCAVE = ("sigmoid",)
 def rules_of(arithmetic: Arithmetic, absolute: bool = False, stable: bool = False) -> Rules:
     """The rules of an arithmetic, made once."""
     return Rules(arithmetic, absolute, stable)
+
+
+@lru_cache
+def together(members: tuple[Rules, ...]) -> Together:
+    """The rules of several arithmetics at once, with the sums that they have been asked for."""
+    return Together(members)
