@@ -1,5 +1,7 @@
 """What is said of an engine of which nothing is known but its gradient."""
 
+from typing import NamedTuple
+
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evidence import Evidence
 from crosscheck.tensor_errors import TensorErrors
@@ -13,7 +15,7 @@ def arithmetic(dtype: str) -> Arithmetic:
 
 
 def caught(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None = None) -> bool:
-    """Whether any tensor is proved wrong: the verdict DEFECT, without the rest of the row."""
+    """Whether B proves any tensor wrong: the verdict DEFECT, without the rest of the row."""
     promised = promised or arithmetic(evidence.case.dtype)
     if evidence.bound(promised).overflow:
         return False
@@ -25,6 +27,28 @@ def caught(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None
     )
 
 
+class Outcome(NamedTuple):
+    """Whether a tensor is proved wrong, and whether one is at least suspicious."""
+
+    caught: bool
+    flagged: bool
+
+
+def outcome(
+    evidence: Evidence, gradients: Gradients, promised: Arithmetic | None = None
+) -> Outcome:
+    """Whether any tensor is a DEFECT, and whether one is that or a SUSPECT, as check() has it.
+
+    The ℓ2 bound, and what follows suspicion by it, is tried only where B proves nothing.
+    """
+    promised = promised or arithmetic(evidence.case.dtype)
+    if caught(evidence, gradients, promised):
+        return Outcome(True, True)
+    rows = judge(evidence, promised, gradients, deep=True)
+    verdicts = {row["verdict"] for row in rows}
+    return Outcome("DEFECT" in verdicts, bool(verdicts & {"DEFECT", "SUSPECT"}))
+
+
 def _beyond(
     evidence: Evidence, gradients: Gradients, which: int, promised: Arithmetic, absolute: bool
 ) -> bool:
@@ -32,10 +56,3 @@ def _beyond(
     allowed = evidence.bound(promised, absolute).tensors[which]
     got = gradients.tensors()[which]
     return bool(TensorErrors.of(got, evidence.enclosure, which, allowed).beyond.any())
-
-
-def flagged(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None = None) -> bool:
-    """Whether any tensor is a DEFECT or a SUSPECT once the ℓ2 bound is tried, as check() does."""
-    promised = promised or arithmetic(evidence.case.dtype)
-    rows = judge(evidence, promised, gradients, deep=True)
-    return any(row["verdict"] in ("DEFECT", "SUSPECT") for row in rows)

@@ -2,7 +2,8 @@
 
 A mistake is viable on a network if an exact entry of the gradient changes by more than 4u|g|;
 that is decided in double-doubles, not by an engine. A viable mistake is caught if a tensor is
-judged DEFECT; it is flagged if one is DEFECT or, with the ℓ2 bound, SUSPECT.
+judged DEFECT, by B or, where the ℓ2 bound suspects it, by what shared roundings add up to; it is
+flagged if one is DEFECT or SUSPECT.
 """
 
 from collections.abc import Iterator
@@ -92,9 +93,8 @@ def _outcome(
             gradients = FaultyEngine(fault, parameters).gradients(case)
     except OutOfTime:
         return "timeout", False
-    if black_box.caught(evidence, gradients):
-        return "caught", True
-    return "missed", black_box.flagged(evidence, gradients)
+    found = black_box.outcome(evidence, gradients)
+    return ("caught" if found.caught else "missed"), found.flagged
 
 
 OUTCOMES = ("caught", "missed", "unviable", "timeout")
@@ -133,7 +133,7 @@ def by_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def missed(rows: pd.DataFrame) -> pd.DataFrame:
-    """The networks × 1 that hid a mistake of natural size from the bound: Xavier's own scale."""
+    """The networks × 1 that hid a mistake of natural size from every proof: Xavier's own scale."""
     columns = ["dtype", "index", "variant", "flagged"]
     hidden = rows["natural"] & (rows["outcome"] == "missed") & (rows["scale"] == 1.0)
     return rows.loc[hidden & (rows["family"] != "precision"), columns].reset_index(drop=True)

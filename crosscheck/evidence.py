@@ -1,18 +1,30 @@
 """What a case is judged by: its enclosure, and the bounds of what engines promise."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from crosscheck import abreast, bound, double_double, orders, reference, rounding_rules
+from crosscheck import (
+    abreast,
+    bound,
+    correlated,
+    double_double,
+    orders,
+    reference,
+    refutation,
+    rounding_rules,
+)
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.correlated import Correlated
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler, flat
+from crosscheck.refutation import Attempt
 from crosscheck.rounding_rules import Rules
 from crosscheck.sensitivities import Sensitivities, standard_deviations
-from crosscheck.values import Array, Case, Enclosure
+from crosscheck.values import Array, Case, Enclosure, Gradients
 
 HIGHEST_BITS = 4096
 """Working precision beyond which the oracle gives up doubling."""
@@ -37,6 +49,7 @@ class Evidence:
         self._expected = tuple(expected)
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
+        self._correlated: dict[Arithmetic, Correlated] = {}
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
@@ -100,6 +113,21 @@ class Evidence:
                 self.case, self.trace, arithmetic, order, self._deviations[wider]
             )
         return self._sensitivities[arithmetic]
+
+    def refute(self, arithmetic: Arithmetic, gradients: Gradients, which: int) -> Attempt:
+        """Try to prove a suspicious tensor wrong by more than B can; see `refutation`."""
+        kinds = orders.NAMES[arithmetic.order]
+        limits = {kind: self.bound(replace(arithmetic, order=kind), True) for kind in kinds}
+        if hindrance := correlated.hindrance(self.case, arithmetic, limits):
+            return refutation.not_tried(hindrance)
+        if arithmetic not in self._correlated:
+            found = correlated.analyse(self.case, self.trace, arithmetic, limits)
+            self._correlated[arithmetic] = found
+        of = self.enclosure
+        hi, lo, radius = (x[which] for x in (of.hi, of.lo, of.radius))
+        error = (gradients.tensors()[which].astype(np.float64) - hi) - lo
+        room = radius + 2.0**-52 * (np.abs(error) + np.abs(lo))
+        return refutation.attempt(self._correlated[arithmetic], which, error, room)
 
     @property
     def enclosure(self) -> Enclosure:

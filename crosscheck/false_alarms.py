@@ -39,7 +39,7 @@ def count(
     of: Examination, engines: Sequence[str] = (*CORRECT, *DEAR), jobs: int = 1
 ) -> pd.DataFrame:
     """A line per engine and dtype: its cases and those judged DEFECT (false alarms), and, of
-    those on which the ℓ2 bound was tried, how many are SUSPECT."""
+    those on which the ℓ2 bound and what follows it were tried, how many are SUSPECT."""
     blocks = [
         Block(of, tuple(engines), dtype, start, min(start + BLOCK, of.correct))
         for dtype in of.dtypes
@@ -73,21 +73,23 @@ def _judged(
     taken = some if name in DEAR else list(range(len(cases)))
     found = gradients(engine, [cases[n] for n in taken])
     promised = engine.arithmetic(cases[0].dtype)
-    accused = [
-        black_box.caught(evidence[n], got, promised) for n, got in zip(taken, found, strict=True)
+    proved = [
+        black_box.caught(evidence[n], got, promised)
+        for n, got in zip(taken, found, strict=True)
+        if n not in some
     ]
-    suspected = [
-        black_box.flagged(evidence[n], got, promised) and not wrong
-        for n, got, wrong in zip(taken, found, accused, strict=True)
+    tried = [
+        black_box.outcome(evidence[n], got, promised)
+        for n, got in zip(taken, found, strict=True)
         if n in some
     ]
     yield {
         "engine": name,
         "dtype": cases[0].dtype,
         "cases": len(taken),
-        "false alarms": sum(accused),
-        "with ℓ2": len(suspected),
-        "suspected": sum(suspected),
+        "false alarms": sum(proved) + sum(one.caught for one in tried),
+        "with ℓ2": len(tried),
+        "suspected": sum(one.flagged and not one.caught for one in tried),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from crosscheck.arithmetic import Arithmetic
+from crosscheck.arithmetic import Arithmetic, Order
 from crosscheck.bound import (
     Forward,
     Overflow,
@@ -74,16 +74,16 @@ def literal(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = F
         forward = forward_errors(case, trace, rules, overflow)
         rules = forward.rules
         residual = residual_errors(case, trace, rules, forward, overflow)
-        carried = Carried(rules, _units(case, case.architecture.widths[-1]))
+        carried = Carried(rules, units(case, case.architecture.widths[-1]))
         errors: list[Array] = []
         for k in range(case.architecture.layers - 2, -1, -1):
-            behind = _behind(residual, carried.known)
+            lost = behind(residual, carried.known)
             carried.times_slope(forward, trace, k)
             a = forward.activations[k]
             largest = _largest(carried.known.most, a)
             overflow.watch(f"∂a{case.architecture.layers}/∂w{k + 2}", largest)
             by_weight, by_bias = _summed(rules, a, residual, carried.known, trace, k, overflow)
-            by_weight += 2 * rules.eta * behind.sum(0)
+            by_weight += 2 * rules.eta * lost.sum(0)
             errors[:0] = [by_weight, by_bias]
             if k:
                 carried.times_matrix(case.weights[k].astype(np.float64).T)
@@ -99,11 +99,11 @@ def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: boo
         forward = forward_errors(case, trace, rules, overflow)
         rules = forward.rules
         residual = residual_errors(case, trace, rules, forward, overflow)
-        lost = _lost_tangents(case, rules, forward, residual)
+        lost = lost_tangents(case, rules, forward, residual)
         errors: list[Array] = []
         for k in range(case.architecture.layers - 1):
             a = forward.activations[k]
-            carried = Carried(rules, _units(case, case.architecture.widths[k + 1]))
+            carried = Carried(rules, units(case, case.architecture.widths[k + 1]))
             carried.times_slope(forward, trace, k)
             for later in range(k + 1, case.architecture.layers - 1):
                 carried.times_matrix(case.weights[later].astype(np.float64))
@@ -115,10 +115,10 @@ def forward_mode(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: boo
         return finish(case, errors, forward, overflow)[0]
 
 
-def _behind(residual: Uncertain, jacobian: Uncertain) -> Array:
+def behind(residual: Uncertain, jacobian: Uncertain) -> Array:
     """Σ_j |residual| |∂a^N_j/∂x|, (D, n): what an error of x becomes in the cost."""
-    behind: Array = np.einsum("ij,ijn->in", residual.most, jacobian.most)
-    return behind
+    most: Array = np.einsum("ij,ijn->in", residual.most, jacobian.most)
+    return most
 
 
 def _largest(jacobian: Array, a: Uncertain) -> Array:
@@ -127,7 +127,7 @@ def _largest(jacobian: Array, a: Uncertain) -> Array:
     return largest
 
 
-def _lost_tangents(case: Case, rules: Rules, forward: Forward, residual: Uncertain) -> list[Array]:
+def lost_tangents(case: Case, rules: Rules, forward: Forward, residual: Uncertain) -> list[Array]:
     """What underflow may take from ∂cost/∂w where tangents carry the activation from the start.
 
     A tangent by w_mt is a_m times the Jacobian's column, and underflows where a_m is tiny though
@@ -149,7 +149,7 @@ def _lost_tangents(case: Case, rules: Rules, forward: Forward, residual: Uncerta
     return lost
 
 
-def _units(case: Case, width: int) -> Array:
+def units(case: Case, width: int) -> Array:
     """The unit vectors e_1 … e_n for every sample: (D, n, n)."""
     return np.broadcast_to(np.eye(width), (case.samples, width, width))
 
@@ -189,13 +189,18 @@ def _summed(
 
 Rule = Callable[[Case, Trace, Arithmetic, bool], Bound]
 
-RULES: Mapping[str, tuple[Rule, ...]] = {
-    "contracted": (contracted,),
-    "literal": (literal,),
-    "forward": (forward_mode,),
-    "either": (contracted, literal, forward_mode),
+RULES: Mapping[Order, Rule] = {
+    "contracted": contracted,
+    "literal": literal,
+    "forward": forward_mode,
 }
-"""Order of evaluation to the bounds of which the largest holds."""
+"""Order of evaluation to its bound."""
+
+NAMES: Mapping[Order, tuple[Order, ...]] = {
+    **{order: (order,) for order in RULES},
+    "either": (*RULES,),
+}
+"""What an engine names to the orders of which the largest bound holds."""
 
 
 def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
@@ -203,7 +208,7 @@ def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool =
 
     With `absolute`, B allows activations of absolute accuracy only.
     """
-    bounds = [rule(case, trace, arithmetic, absolute) for rule in RULES[arithmetic.order]]
+    bounds = [RULES[of](case, trace, arithmetic, absolute) for of in NAMES[arithmetic.order]]
     if len(bounds) == 1:
         return bounds[0]
     tensors = [np.maximum.reduce(of) for of in zip(*(b.tensors for b in bounds), strict=True)]

@@ -88,10 +88,11 @@ def _detection(frames: Frames) -> list[str]:
         "Every known mistake, made on random networks by an engine that is a black box. A mistake "
         "is viable on a network if an exact entry of the gradient changes by more than 4u|g| "
         "there, which double-doubles decide; of the viable ones, the share that is judged DEFECT, "
-        "in per cent, with its Clopper-Pearson interval at 95 %. Where more are flagged, that is "
-        "DEFECT, which is a proof, or SUSPECT by the ℓ2 bound, which is none, the share of these "
-        "comes after. × 1 are Xavier weights, × 5 and × 20 are those times 5 and 20: the last "
-        "saturate.",
+        "in per cent, with its Clopper-Pearson interval at 95 %: by the bound B, or, where the ℓ2 "
+        "bound suspects a tensor, by what roundings that are the same everywhere add up to. Where "
+        "more are flagged, that is DEFECT, which is a proof, or SUSPECT by the ℓ2 bound, which is "
+        "none, the share of these comes after. × 1 are Xavier weights, × 5 and × 20 are those "
+        "times 5 and 20: the last saturate.",
         "## By kind",
         "The rows hold every mistake that has no free size, and those that have one (a step, a "
         "rate) at the sizes that people make them in; their other sizes, and all sizes of a "
@@ -104,7 +105,7 @@ def _detection(frames: Frames) -> list[str]:
     ]
     if len(missed):
         parts += [
-            "Missed by the bound on Xavier networks, precision apart; those flagged are SUSPECT:",
+            "Not proved wrong on Xavier networks, precision apart; those flagged are SUSPECT:",
             _markdown(missed),
         ]
     return parts
@@ -146,7 +147,8 @@ def _alarms(frames: Frames) -> list[str]:
     return [
         "## Correct engines accused",
         "Cases of the standard distribution, special cases too; those judged DEFECT are false "
-        "alarms. On some the ℓ2 bound was tried as well: how many of them are SUSPECT.",
+        "alarms. On some the ℓ2 bound was tried as well, and what follows where it suspects: how "
+        "many of them are SUSPECT.",
         _markdown(frames["alarms"]),
     ]
 

@@ -1,0 +1,82 @@
+"""Whether roundings can explain a tensor that is within B and looks suspicious: the last resort.
+
+Single entries first, then entries added up; in each order of evaluation that the engine may
+have, for only where none can explain the tensor is it proved wrong.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from crosscheck import combining
+from crosscheck.correlated import Correlated
+from crosscheck.pulled_back import InOrder
+from crosscheck.values import Array
+
+ENTRIES = 192
+"""Entries that are added up at most: those that use most of their own limit."""
+
+COEFFICIENTS = 2**22
+"""Coefficients that are added up at most; fewer entries where each has many."""
+
+HOPE = 0.1
+"""Where no entry uses so much of its own limit, adding them up has never helped."""
+
+
+class Attempt(NamedTuple):
+    """What came of it: the reason, if the tensor is proved wrong, and what was tried, by name."""
+
+    reason: str
+    tried: str
+
+    @property
+    def proved(self) -> bool:
+        """Whether no roundings explain the tensor."""
+        return bool(self.reason)
+
+
+def not_tried(hindrance: str) -> Attempt:
+    """Nothing sharper is known, because of this."""
+    return Attempt("", f"no shared roundings ({hindrance})")
+
+
+def attempt(of: Correlated, which: int, error: Array, room: Array) -> Attempt:
+    """One tensor: its signed errors, and what these may be wrong by."""
+    excess = np.abs(error) - room
+    with np.errstate(all="ignore"):
+        # In forward mode least is shared: it explains most, and is asked first.
+        limits = [(order, of.limit(which, order)) for order in of.orders[::-1]]
+        if all(bool(np.any(excess > limit)) for _, limit in limits):
+            return Attempt("an entry is beyond what shared roundings add up to", "shared roundings")
+        sums = "shared roundings and their sums"
+        if all(_explains_no_sum(of, which, order, limit, error, room) for order, limit in limits):
+            return Attempt("a sum of entries is beyond what shared roundings add up to", sums)
+    return Attempt("", sums)
+
+
+def _explains_no_sum(
+    of: Correlated, which: int, order: InOrder, limit: Array, error: Array, room: Array
+) -> bool:
+    """Whether an entry, or a sum of entries, is beyond what roundings in this order make."""
+    uses = (np.abs(error) - room).ravel() / limit.ravel()
+    if not uses.max() > HOPE:
+        return False
+    if uses.max() > 1:
+        return True
+    count = min(ENTRIES, max(1, COEFFICIENTS // of.symbols(which)))
+    entries = np.argsort(-uses)[:count]
+    return combining.best(_system(of, which, order, error, room, entries)) > 1
+
+
+def _system(
+    of: Correlated, which: int, order: InOrder, error: Array, room: Array, entries: Array
+) -> combining.System:
+    """The errors of some entries of a tensor in terms of its symbols."""
+    coefficients = of.coefficients(which, order, entries)
+    return combining.System(
+        error.ravel()[entries],
+        coefficients[:, coefficients.any(0)],
+        of.residue(which, order).ravel()[entries],
+        of.magnitudes(which, order).ravel()[entries],
+        room.ravel()[entries],
+    )
