@@ -1,13 +1,14 @@
-"""jax.packed: the gradient of the same function, and no bit of it depends on the batch."""
+"""Packed engines: the gradient of the same function, and no bit of it depends on the batch."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("jax")
+pytest.importorskip("torch")
 
 from crosscheck import sampling, verdict
 from crosscheck.distribution import Distribution
-from crosscheck.engines import jax_grad, jax_packed, names
+from crosscheck.engines import jax_packed, names, padding, torch_packed
 from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture
 
@@ -19,9 +20,13 @@ def cases():
     return [sampling.draw(SMALL, 1, index, "float32") for index in range(20)]
 
 
-@pytest.fixture(scope="module")
-def engine():
-    return jax_packed.packed()
+PACKED = {"jax.packed": "jax.grad", "torch.packed": "torch.backward"}
+"""Engines that pad networks, and those that take them as they are."""
+
+
+@pytest.fixture(scope="module", params=PACKED)
+def engine(request):
+    return names.load(request.param)
 
 
 def bits(gradients):
@@ -50,9 +55,9 @@ def test_it_lies_within_the_bound(engine, dtype):
     assert found.count("CONSISTENT") > len(found) / 2
 
 
-def test_it_is_the_gradient_of_jax_grad(cases, engine):
+def test_it_is_the_gradient_of_the_network_as_it_is(cases, engine):
     """Padding adds zeros, so only the order of sums can differ: twice the bound holds both."""
-    exact = jax_grad.grad()
+    exact = names.load(PACKED[engine.name])
     for case in cases[8:12]:
         ours, theirs = engine.gradients(case), exact.gradients(case)
         allowed = Evidence(case).bound(engine.arithmetic(case.dtype)).tensors
@@ -72,14 +77,14 @@ def test_other_costs_and_activations(engine, cost, hidden):
 
 def test_a_leak_from_the_padding_would_be_seen(cases, engine, monkeypatch):
     """Weights out of the padding that are not zero change the cost."""
-    honest = jax_packed.pack
+    honest = padding.pack
 
-    def leaking(some, size):
-        batch = honest(some, size)
+    def leaking(some, size, count):
+        batch = honest(some, size, count)
         batch.weights[:, 1, -1, 0] = 1
         return batch
 
-    monkeypatch.setattr(jax_packed, "pack", leaking)
+    monkeypatch.setattr(padding, "pack", leaking)
     case = next(case for case in cases if case.architecture.layers == 4)
     judged = verdict.judge(Evidence(case), engine.arithmetic("float32"), engine.gradients(case))
     assert "DEFECT" in {row["verdict"] for row in judged}
@@ -96,6 +101,7 @@ def test_the_size_is_the_least_that_holds_the_network(widths, samples, expected,
 
     Shaped.samples = samples
     assert jax_packed.size_of(Shaped)[:3] == expected
+    assert torch_packed.size_of(Shaped)[:3] == (len(widths) - 1, *expected[1:])
 
 
 @pytest.mark.parametrize("output", ["identity", "sigmoid"])
