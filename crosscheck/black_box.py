@@ -1,4 +1,4 @@
-"""What is said of an engine of which nothing is known but its gradient."""
+"""What is said of an engine of which nothing is known but its gradient, and perhaps its order."""
 
 from typing import NamedTuple
 
@@ -12,6 +12,11 @@ from crosscheck.verdict import judge
 def arithmetic(dtype: str) -> Arithmetic:
     """The least that can be promised: any order of evaluation, subnormals perhaps flushed."""
     return Arithmetic(dtype, "either", flushes=True)
+
+
+def of_order(dtype: str) -> Arithmetic:
+    """The same of an engine that names its order of evaluation: δ carried backward."""
+    return Arithmetic(dtype, "contracted", flushes=True)
 
 
 def caught(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None = None) -> bool:

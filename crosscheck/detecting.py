@@ -67,7 +67,7 @@ def _on(of: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[dict
         case = pair[square]
         if case.dtype not in fault.dtypes:
             continue
-        outcome, flagged = _outcome(of, fault, parameters, evidence[square], exact[square])
+        found = _outcome(of, fault, parameters, evidence[square], exact[square])
         yield {
             "fault": fault.id,
             "variant": fault.label(parameters),
@@ -76,25 +76,37 @@ def _on(of: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[dict
             "dtype": case.dtype,
             "scale": scale,
             "index": case.index,
-            "outcome": outcome,
-            "flagged": flagged,
+            "outcome": found.outcome,
+            "flagged": found.flagged,
+            "ordered": found.ordered,
         }
+
+
+class Found(NamedTuple):
+    """What came of a mistake; `ordered`: it is caught where the engine names its order."""
+
+    outcome: str
+    flagged: bool = False
+    ordered: bool = False
 
 
 def _outcome(
     of: Examination, fault: Fault, parameters: Parameters, evidence: Evidence, exact: Exact
-) -> tuple[str, bool]:
-    """What came of the mistake, and whether it was flagged."""
+) -> Found:
+    """What came of one mistake on one network."""
     case = evidence.case
     try:
         with limited(of.seconds):
             if not fault.applies(case) or not viable(fault, case, parameters, exact):
-                return "unviable", False
+                return Found("unviable")
             gradients = FaultyEngine(fault, parameters).gradients(case)
     except OutOfTime:
-        return "timeout", False
+        return Found("timeout")
     found = black_box.outcome(evidence, gradients)
-    return ("caught" if found.caught else "missed"), found.flagged
+    if found.caught:
+        return Found("caught", True, True)
+    ordered = black_box.outcome(evidence, gradients, black_box.of_order(case.dtype))
+    return Found("missed", found.flagged, ordered.caught)
 
 
 OUTCOMES = ("caught", "missed", "unviable", "timeout")
@@ -103,17 +115,20 @@ OUTCOMES = ("caught", "missed", "unviable", "timeout")
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """A line per variant, dtype and scale: counts by outcome, and shares of the viable.
 
-    `share` is of those caught, `low` and `high` its interval, `flagged_share` of those flagged.
+    `share` is of those caught, `low` and `high` its interval, `flagged_share` of those flagged,
+    `ordered_share` of those caught where the engine names its order.
     """
     keys = ["family", "fault", "variant", "natural", "dtype", "scale"]
     groups = rows.groupby([*keys, "outcome"], sort=False)
     counts = groups.size().unstack(fill_value=0).reindex(columns=OUTCOMES, fill_value=0)
-    counts["flagged"] = rows.groupby(keys, sort=False)["flagged"].sum()
+    for also in ("flagged", "ordered"):
+        counts[also] = rows.groupby(keys, sort=False)[also].sum()
     frame = counts.reset_index()
     frame["viable"] = frame["caught"] + frame["missed"]
     viable_or_nan = frame["viable"].where(frame["viable"] > 0)
     frame["share"] = frame["caught"] / viable_or_nan
     frame["flagged_share"] = frame["flagged"] / viable_or_nan
+    frame["ordered_share"] = frame["ordered"] / viable_or_nan
     bounds = [interval(c, v) for c, v in zip(frame["caught"], frame["viable"], strict=True)]
     frame["low"], frame["high"] = zip(*bounds, strict=True) if bounds else ((), ())
     frame.columns.name = None
@@ -134,7 +149,7 @@ def by_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 def missed(rows: pd.DataFrame) -> pd.DataFrame:
     """The networks × 1 that hid a mistake of natural size from every proof: Xavier's own scale."""
-    columns = ["dtype", "index", "variant", "flagged"]
+    columns = ["dtype", "index", "variant", "flagged", "ordered"]
     hidden = rows["natural"] & (rows["outcome"] == "missed") & (rows["scale"] == 1.0)
     return rows.loc[hidden & (rows["family"] != "precision"), columns].reset_index(drop=True)
 

@@ -10,7 +10,7 @@ from crosscheck import black_box, detecting, false_alarms, power, rivals, sampli
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
-from crosscheck.examination import SCALES, Examination, networks
+from crosscheck.examination import SCALES, Examination, network, networks
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
 from crosscheck.faults.interface import Fault
@@ -76,7 +76,7 @@ def test_caught_and_flagged_are_what_the_verdicts_say(dtype, scale):
 
 def test_every_variant_has_an_outcome(rows):
     assert set(rows["outcome"]) <= {"caught", "missed", "unviable"}
-    assert rows.loc[rows["outcome"] == "caught", "flagged"].all()
+    assert rows.loc[rows["outcome"] == "caught", ["flagged", "ordered"]].all(axis=None)
     per_network = rows.groupby(["scale", "index"]).size()
     assert per_network.nunique() == 1
     assert len(per_network) == len(SCALES) * SMALL.cases
@@ -227,8 +227,21 @@ def test_only_the_whole_reads_as_a_hundred_per_cent(share, text):
 
 def test_a_cell_says_what_was_caught_and_what_was_flagged():
     line = {"viable": 4, "caught": 3, "flagged": 4, "timeout": 0, "share": 0.75}
-    line |= {"flagged_share": 1.0, "low": 0.19, "high": 0.99}
+    line |= {"flagged_share": 1.0, "low": 0.19, "high": 0.99, "ordered": 3, "ordered_share": 0.75}
     assert pages._cell(pd.Series(line)) == "75.0 [19.0, 99.0] of 4, flagged 100.0"
     same = pd.Series(line | {"flagged": 3, "timeout": 2})
     assert pages._cell(same) == "75.0 [19.0, 99.0] of 4, 2 timeout"
+    order = pd.Series(line | {"ordered": 4, "ordered_share": 1.0})
+    assert pages._cell(order) == "75.0 [19.0, 99.0] of 4, ordered 100.0, flagged 100.0"
     assert pages._cell(pd.Series(line | {"viable": 0})) == "–"
+
+
+def test_a_named_order_proves_what_the_others_hide():
+    """Net 190 hides this step behind tangents of forward mode, which δ carried back has not."""
+    of = Examination()
+    fault, step = CATALOGUE["weights-updated"], {"rate": 0.1}
+    case, _ = network(of, "float32", 1.0, 190)
+    found = detecting._outcome(of, fault, step, Evidence(case), Exact(case))
+    assert found == ("missed", True, True)
+    smaller = detecting._outcome(of, fault, {"rate": 1e-3}, Evidence(case), Exact(case))
+    assert smaller == ("missed", False, False)

@@ -33,8 +33,9 @@ def _cell(row: pd.Series) -> str:
         return "–"
     text = f"{_percent(row['share'])} [{_percent(row['low'])}, {_percent(row['high'])}]"
     text += f" of {row['viable']:.0f}"
-    if row["flagged"] > row["caught"]:
-        text += f", flagged {_percent(row['flagged_share'])}"
+    for word in ("ordered", "flagged"):
+        if row[word] > row["caught"]:
+            text += f", {word} {_percent(row[f'{word}_share'])}"
     return text + (f", {row['timeout']:.0f} timeout" if row["timeout"] else "")
 
 
@@ -85,14 +86,16 @@ def page(frames: Frames, command: str, unseen: tuple[Sequence[str], int] = ((), 
 def _detection(frames: Frames) -> list[str]:
     missed = frames["missed"]
     parts = [
-        "Every known mistake, made on random networks by an engine that is a black box. A mistake "
+        "Every known mistake, made on random networks by an engine that is a black box, so that it "
+        "may evaluate in any order, as a user's function may. A mistake "
         "is viable on a network if an exact entry of the gradient changes by more than 4u|g| "
         "there, which double-doubles decide; of the viable ones, the share that is judged DEFECT, "
         "in per cent, with its Clopper-Pearson interval at 95 %: by the bound B, or, where the ℓ2 "
-        "bound suspects a tensor, by what roundings that are the same everywhere add up to. Where "
-        "more are flagged, that is DEFECT, which is a proof, or SUSPECT by the ℓ2 bound, which is "
-        "none, the share of these comes after. × 1 are Xavier weights, × 5 and × 20 are those "
-        "times 5 and 20: the last saturate.",
+        "bound suspects a tensor, by what roundings that are the same everywhere add up to. Two "
+        "shares come after, where they are larger. Ordered: DEFECT where the engine names its "
+        "order, as the engines here do (δ carried backward), and the bounds of no other order "
+        "protect it. Flagged: DEFECT, which is a proof, or SUSPECT by the ℓ2 bound, which is none. "
+        "× 1 are Xavier weights, × 5 and × 20 are those times 5 and 20: the last saturate.",
         "## By kind",
         "The rows hold every mistake that has no free size, and those that have one (a step, a "
         "rate) at the sizes that people make them in; their other sizes, and all sizes of a "
@@ -105,7 +108,8 @@ def _detection(frames: Frames) -> list[str]:
     ]
     if len(missed):
         parts += [
-            "Not proved wrong on Xavier networks, precision apart; those flagged are SUSPECT:",
+            "Not proved wrong on Xavier networks as black boxes, precision apart; the flagged are "
+            "SUSPECT, the ordered proved wrong where the engine names its order:",
             _markdown(missed),
         ]
     return parts
