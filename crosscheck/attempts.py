@@ -116,12 +116,16 @@ def _kind(case: Case) -> str:
 def _attempt_together(
     name: str, engine: Any, cases: Sequence[Case], plan: Plan, overseer: Overseer
 ) -> list[Attempt | None]:
-    """One engine on all cases that it takes, at once; None where it is to be tried alone."""
+    """One engine on all cases that it takes, at once; None where it is to be tried alone.
+
+    So it is where it shows its intermediates, and where it fails.
+    """
     attempts: list[Attempt | None] = [None] * len(cases)
     taken = [
         place
         for place, case in enumerate(cases)
         if plan.takes(name, case.index)
+        and not (plan.goes_deep(case.index) and hasattr(engine, "stages"))
         and engine.supports(case.architecture, case.dtype)
         and (case.index, case.dtype, name) not in overseer.condemned
     ]

@@ -33,14 +33,14 @@ BIAS_SCALE = 0.5
 
 
 def _stream(seed: int, index: int, stream: int) -> Rng:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, stream)))
+    return Rng(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index, stream))))
 
 
 def _log_uniform(rng: Rng, bounds: tuple[int, int], size: int) -> tuple[int, ...]:
     """Whole numbers between the bounds, both included, uniform in their logarithm."""
     low, high = bounds
     draws = np.exp(rng.uniform(np.log(low), np.log(high + 1), size))
-    return tuple(int(n) for n in np.clip(np.floor(draws), low, high))
+    return tuple(min(max(math.floor(n), low), high) for n in draws.tolist())
 
 
 def _draw_widths(rng: Rng, of: Distribution) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ def _draw_numbers(
     """Xavier weights times `scale`, normal inputs, targets in the range of the output."""
     weights, biases = [], []
     for n, m in architecture.weight_shapes:
-        weights.append(rng.standard_normal((n, m)) * np.sqrt(2.0 / (n + m)) * scale)
+        weights.append(rng.standard_normal((n, m)) * math.sqrt(2.0 / (n + m)) * scale)
         biases.append(rng.standard_normal(m) * BIAS_SCALE)
     inputs = rng.standard_normal((samples, architecture.widths[0])) * INPUT_SCALE
     targets = rng.standard_normal((samples, architecture.widths[-1]))

@@ -18,6 +18,7 @@ def require(case: Case, gradients: Gradients) -> None:
                 f"{len(given)} {what} gradients came, expected {architecture.layers - 1}, "
                 f"one for each of the layers 2 … {architecture.layers}"
             )
+    dtype = case.format.numpy
     expected = zip(
         architecture.tensor_names, architecture.tensor_shapes, gradients.tensors(), strict=True
     )
@@ -28,7 +29,7 @@ def require(case: Case, gradients: Gradients) -> None:
             raise Malformed(
                 f"{name} has shape {got.shape}, expected {shape}{_hint(case, shape, got.shape)}"
             )
-        if got.dtype != case.format.numpy:
+        if got.dtype != dtype:
             raise Malformed(f"{name} has dtype {got.dtype}, expected {case.dtype}, as the weights")
 
 
