@@ -110,6 +110,7 @@ FAULTS: tuple[Fault, ...] = (
         "bias-twice",
         lambda delta: delta.sum(0) * 2,
         "the biases' gradient is counted twice",
+        seen=(GITHUB + "nntrainer/nntrainer/pull/219",),
     ),
     _bias(
         "bias-from-activation",

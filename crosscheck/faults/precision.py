@@ -296,6 +296,7 @@ FAULTS: tuple[Fault, ...] = (
         variants=({"limit": 0.05},),
         fit=_fit_limit,
         shared=("limit",),
+        seen=(GITHUB + "neuroailab/tfutils/issues/115",),
         simplicity=2,
     ),
     Fault(
@@ -306,7 +307,10 @@ FAULTS: tuple[Fault, ...] = (
         variants=({"limit": 0.5},),
         fit=_fit_norm,
         shared=("limit",),
-        seen=(GITHUB + "karpathy/nanoGPT/issues/168",),
+        seen=(
+            GITHUB + "karpathy/nanoGPT/issues/168",
+            GITHUB + "clab/dynet/pull/1511",
+        ),
         simplicity=2,
     ),
     Fault(

@@ -96,6 +96,10 @@ FAULTS: tuple[Fault, ...] = (
         "last-sample-missing-from-mean",
         lambda D: _but(D, -1, 0, D / max(1, D - 1)),
         "the last sample is left out, and the mean is over the D - 1 others",
+        seen=(
+            GITHUB + "karpathy/minGPT/pull/31",
+            GITHUB + "ageron/handson-ml2/issues/487",
+        ),
     ),
     _weighted(
         "first-sample-missing",
@@ -133,6 +137,7 @@ FAULTS: tuple[Fault, ...] = (
         "only-first-sample-undivided",
         lambda D: _one_hot(D, 0, D),
         "only the first sample counts, as if it were the only one",
+        seen=(GITHUB + "OuyangKun10/SpaceR/issues/25",),
     ),
     _weighted(
         "every-other-sample",
@@ -180,5 +185,6 @@ FAULTS: tuple[Fault, ...] = (
         "the output's error is averaged over the samples before it is pulled back",
         _mean_residual,
         needs=Needs(samples=2),
+        seen=("https://stats.stackexchange.com/questions/436802",),
     ),
 )

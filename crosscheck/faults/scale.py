@@ -45,7 +45,14 @@ SEEN = {
         GITHUB + "hunkim/DeepLearningZeroToAll/issues/173",
         GITHUB + "ageron/handson-ml/issues/73",
     ),
-    (1, 0, 0, -1): (GITHUB + "bfortuner/ml-glossary/issues/6",),
+    (1, 0, -1, 0): (GITHUB + "apache/mxnet/issues/4761",),
+    (1, 0, 0, -1): (GITHUB + "pytorch/pytorch/issues/3924",),
+    (1, 0, 0, 1): (GITHUB + "apache/mxnet/issues/487",),
+    (1, -1, 1, 0): (
+        GITHUB + "snowkylin/tensorflow-handbook/issues/23",
+        GITHUB + "aimacode/aima-python/pull/845",
+    ),
+    (1, -1, 1, 1): (GITHUB + "bfortuner/ml-glossary/issues/6",),
 }
 
 _POWERS = (
@@ -121,7 +128,9 @@ def _scaled(exponents: Exponents) -> Fault:
     )
 
 
-def _every_layer(identity: str, what: str, factor: Any, samples: int) -> Fault:
+def _every_layer(
+    identity: str, what: str, factor: Any, samples: int, seen: tuple[str, ...] = ()
+) -> Fault:
     """δ scaled again at each layer that it is pulled back to."""
 
     def compute(setting: Setting, _: Parameters) -> Tensors:
@@ -133,7 +142,7 @@ def _every_layer(identity: str, what: str, factor: Any, samples: int) -> Fault:
         return composed(setting, replaced(setting, "G4", pull_back))
 
     needs = Needs(layers=3, samples=samples)
-    return Fault(identity, "scale", what, compute, needs=needs)
+    return Fault(identity, "scale", what, compute, seen=seen, needs=needs)
 
 
 KNOWN_TO = 2.0**-10
@@ -194,6 +203,10 @@ FAULTS: tuple[Fault, ...] = (
         "δ is divided by D again at each layer that it is pulled back to",
         lambda case: 1 / case.samples,
         2,
+        seen=(
+            "https://community.deeplearning.ai/t/course-1-week-3-planar-assignment-4-5-exercise-6-"
+            "backward-propagation-error-for-dw1-values/63071",
+        ),
     ),
     Fault(
         "factor constant",
@@ -203,6 +216,7 @@ FAULTS: tuple[Fault, ...] = (
         variants=({"factor": 0.01}, {"factor": -0.1}),
         fit=_fit_constant,
         shared=("factor",),
+        seen=(GITHUB + "gpleiss/nnlr/issues/3",),
         simplicity=3,
     ),
 )

@@ -144,7 +144,7 @@ FAULTS: tuple[Fault, ...] = (
         lambda name, a, z, *_: SLOPES[name](z),
         "the formula of σ′ that wants the activation is given the pre-activation: z(1 - z) {place}",
         seen=(
-            GITHUB + "PacktPublishing/Neural-Network-Projects-with-Python/issues/4",
+            GITHUB + "BoltzmannEntropy/interviews.ai/issues/4",
             GITHUB + "lazyprogrammer/facial-expression-recognition/issues/2",
         ),
     ),
@@ -158,18 +158,24 @@ FAULTS: tuple[Fault, ...] = (
         "slope-plus",
         lambda name, a, *_: a * (1 + a) if name == "sigmoid" else 1 + a * a,
         "σ′ has the wrong sign inside: a(1 + a) instead of a(1 - a) {place}",
+        seen=(
+            GITHUB + "nicodjimenez/lstm/issues/41",
+            GITHUB + "Yiming-Wange/cs231n-solution/issues/1",
+        ),
     ),
     _with_slope(
         "slope-is-activation",
         lambda name, a, *_: a,
         "the activation itself stands in the place of its derivative {place}",
-        seen=(GITHUB + "NVlabs/tiny-cuda-nn/issues/465",),
+        seen=(
+            GITHUB + "NVlabs/tiny-cuda-nn/issues/465",
+            GITHUB + "andersbll/nnet/issues/4",
+        ),
     ),
     _with_slope(
         "slope-complement",
         lambda name, a, *_: 1 - a,
         "σ′ has lost its factor a: 1 - a instead of a(1 - a) {place}",
-        seen=(GITHUB + "scutan90/DeepLearning-500-questions/issues/466",),
     ),
     _with_slope(
         "slope-of-other",
@@ -205,6 +211,7 @@ FAULTS: tuple[Fault, ...] = (
         "a linear output is differentiated as a sigmoid",
         places=("at the output",),
         needs=Needs(output=("identity",)),
+        seen=(GITHUB + "accord-net/framework/pull/704",),
     ),
     misprint(
         "slope-of-previous",
@@ -270,7 +277,10 @@ FAULTS: tuple[Fault, ...] = (
         "δ is pulled back through the weights' gradient instead of the weights",
         places=ONCE,
         needs=Needs(layers=3),
-        seen=(GITHUB + "jcjohnson/pytorch-examples/issues/28",),
+        seen=(
+            GITHUB + "jcjohnson/pytorch-examples/issues/28",
+            "https://community.deeplearning.ai/t/w3-ex-6-assertionerror-wrong-values-for-dw1/402919",
+        ),
     ),
     misprint(
         "delta-of-next",
@@ -287,6 +297,7 @@ FAULTS: tuple[Fault, ...] = (
         "the weights' gradient takes a of its own layer instead of the previous one {place}",
         places=("at every layer", "at the output", "at every layer but the last"),
         needs=Needs(equal_from=0),
+        seen=("https://datascience.stackexchange.com/questions/25394",),
     ),
     misprint(
         "gradient-before-slope",

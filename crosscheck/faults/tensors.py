@@ -259,6 +259,7 @@ FAULTS: tuple[Fault, ...] = (
         "tensors",
         "every gradient is zero",
         lambda setting, _: [_masked(t, ..., 0.0) for t in setting.right],
+        seen=(GITHUB + "paiml/aprender/pull/2188",),
         simplicity=0,
     ),
     Fault(
@@ -267,6 +268,7 @@ FAULTS: tuple[Fault, ...] = (
         "the first layer's gradients are zero: the loop stops one layer too early",
         _frozen(0),
         needs=Needs(layers=3),
+        seen=(GITHUB + "facebookresearch/fairseq/issues/3583",),
     ),
     Fault(
         "output-layer-missing",
@@ -284,6 +286,7 @@ FAULTS: tuple[Fault, ...] = (
         variants=tuple({"rate": rate} for rate in DECAY_RATES),
         fit=_fit_decay,
         shared=("rate",),
+        seen=(GITHUB + "andersbll/nnet/issues/4",),
         simplicity=2,
     ),
     Fault(
