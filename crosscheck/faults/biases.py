@@ -102,6 +102,12 @@ FAULTS: tuple[Fault, ...] = (
         "the biases' gradient is multiplied by the biases",
     ),
     _bias(
+        "bias-itself",
+        lambda b: b,
+        "the biases themselves stand in the place of their gradient",
+        seen=(GITHUB + "apache/systemds/pull/2330",),
+    ),
+    _bias(
         "bias-negated",
         lambda delta: -delta.sum(0),
         "the biases' gradient has the wrong sign",

@@ -155,6 +155,17 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     _weighted(
+        "last-batch-missing",
+        lambda D: 1.0 * (np.arange(D) < (D - 1) // BATCH * BATCH),
+        f"the last batch of {BATCH} is left out, a full one too",
+        needs=Needs(samples=BATCH + 1),
+        seen=(
+            GITHUB + "nlintz/TensorFlow-Tutorials/pull/49",
+            GITHUB + "nagadomi/kaggle-cifar10-torch7/pull/6",
+            GITHUB + "siddk/entity-network/issues/7",
+        ),
+    ),
+    _weighted(
         "mean-of-batch-means",
         _batch_means,
         f"the means of batches of {BATCH} are averaged, so a short last batch weighs too much",

@@ -145,6 +145,15 @@ def _every_layer(
     return Fault(identity, "scale", what, compute, seen=seen, needs=needs)
 
 
+def _times_cost(setting: Setting, _: Parameters) -> Tensors:
+    """The gradient times the cost, which is that of half the cost's square."""
+    error = setting.composed.activations[-1] - setting.network.expected
+    total = (error * error).sum(0).reshape(1, -1).sum(1)
+    powers = COST_EXPONENTS[setting.architecture.cost]
+    cost = times([total], value((1, *powers), setting.case))[0]
+    return [t * cost for t in setting.right]
+
+
 KNOWN_TO = 2.0**-10
 """A parameter that a gradient leaves open by more than this share is not read from it."""
 
@@ -206,6 +215,16 @@ FAULTS: tuple[Fault, ...] = (
         seen=(
             "https://community.deeplearning.ai/t/course-1-week-3-planar-assignment-4-5-exercise-6-"
             "backward-propagation-error-for-dw1-values/63071",
+        ),
+    ),
+    Fault(
+        "factor of the cost",
+        "scale",
+        "multiplied by the cost itself, as loss.backward(loss) does",
+        _times_cost,
+        seen=(
+            GITHUB + "sotte/pytorch_tutorial/issues/5",
+            GITHUB + "tanelp/tiny-diffusion/issues/3",
         ),
     ),
     Fault(

@@ -61,6 +61,16 @@ def _updated(rate: float) -> Any:
     return pull_back
 
 
+def _overwritten(setting: Setting, parameters: Parameters) -> Tensors:
+    """δ = σ′ where δ = ∂cost/∂a · σ′ was meant: an assignment in the place of a product."""
+    slope = SLOPES[setting.architecture.hidden]
+
+    def delta(pulled_back: Any, a: Any) -> Any:
+        return pulled_back * 0 + slope(a)
+
+    return composed(setting, replaced(setting, "G2", delta, parameters["place"]))
+
+
 STEPS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.01, 0.001)
 """Steps with which weights are updated too early."""
 
@@ -220,6 +230,24 @@ FAULTS: tuple[Fault, ...] = (
         "σ′ is that of the layer before {place}",
         needs=Needs(equal_from=0),
         places=("at every layer", "at the output", "at every layer but the first"),
+    ),
+    misprint(
+        "slope-of-two-layers",
+        "G2",
+        lambda pulled_back, a, a_previous: pulled_back * a * (1 - a_previous),
+        "σ′ is a(1 - a) with one a of the layer and one of the layer before {place}",
+        needs=Needs(layers=3, equal_from=0),
+        places=HIDDEN,
+        seen=(GITHUB + "danluu/UFLDL-tutorial/pull/2",),
+    ),
+    Fault(
+        "slope-alone",
+        "structure",
+        "δ is σ′ alone: it overwrites the error that was pulled back, {place}",
+        _overwritten,
+        variants=tuple({"place": place} for place in HIDDEN),
+        needs=Needs(layers=3),
+        seen=(GITHUB + "haifengl/smile/issues/528",),
     ),
     misprint(
         "pulled-back-without-slope",
