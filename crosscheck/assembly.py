@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from crosscheck import rows
+from crosscheck.journal import writing
 from crosscheck.reports.tally import Part, Summary, Tally
 
 ROWS_IN_GROUP = 1 << 16
@@ -55,25 +56,51 @@ def schemas(engines: Sequence[str]) -> dict[str, pa.Schema]:
     return {kind: rows.schema(of_kind) for kind, of_kind in columns.items()}
 
 
-def assemble(parts: Iterable[Tables], engines: Sequence[str], folder: Path) -> Summary:
-    """Write errors, cases and pairs as Parquet, errors as CSV too; return what they amount to.
+class Assembly:
+    """The files of a run in the making: errors, cases and pairs as Parquet, errors as CSV too.
 
-    `parts` come in the order of their indices. Raises OSError where the disk is full.
+    A context, which ends with complete files. Raises journal.Unwritable where the disk is full.
     """
-    tally = Tally()
-    of_kind = schemas(engines)
-    with ExitStack() as stack:
-        writers = {
-            kind: stack.enter_context(_Writer(folder / f"{kind}.parquet", schema))
-            for kind, schema in of_kind.items()
-        }
-        text = stack.enter_context(csv.CSVWriter(folder / "errors.csv", of_kind["errors"]))
+
+    def __init__(self, engines: Sequence[str], folder: Path) -> None:
+        self.engines, self.folder = engines, folder
+        self._tally, self._stack = Tally(), ExitStack()
+
+    def __enter__(self) -> "Assembly":
+        self._schemas = schemas(self.engines)
+        with writing(self.folder):
+            self._writers = {
+                kind: self._stack.enter_context(_Writer(self.folder / f"{kind}.parquet", schema))
+                for kind, schema in self._schemas.items()
+            }
+            text = csv.CSVWriter(self.folder / "errors.csv", self._schemas["errors"])
+            self._text = self._stack.enter_context(text)
+        return self
+
+    def add(self, part: Tables) -> None:
+        """Write one part, and count it; they come in the order of their indices."""
+        with writing(self.folder):
+            for kind, writer in self._writers.items():
+                writer.add(part[kind].select(self._schemas[kind].names))
+            self._text.write_table(part["errors"])
+        self._tally.add(as_part(part))
+
+    def __exit__(self, *failure: Any) -> None:
+        with writing(self.folder):
+            self._stack.__exit__(*failure)
+
+    @property
+    def summary(self) -> Summary:
+        """What the parts amount to."""
+        return self._tally.summary()
+
+
+def assemble(parts: Iterable[Tables], engines: Sequence[str], folder: Path) -> Summary:
+    """Write all these parts; return what they amount to. Raises as `Assembly` does."""
+    with Assembly(engines, folder) as assembly:
         for part in parts:
-            for kind, writer in writers.items():
-                writer.add(part[kind].select(of_kind[kind].names))
-            text.write_table(part["errors"])
-            tally.add(as_part(part))
-    return tally.summary()
+            assembly.add(part)
+    return assembly.summary
 
 
 def as_part(tables: Tables) -> Part:

@@ -21,6 +21,9 @@ from pyarrow import parquet
 FORMAT = "crosscheck part 1"
 DESCRIPTION = "journal.json"
 
+ROWS = "rows"
+"""A folder beside the parts, for the files that are made of them while the run goes on."""
+
 Tables = Mapping[str, pa.Table]
 """Rows by kind: errors, cases, pairs."""
 
@@ -123,6 +126,7 @@ class Journal:
             raise Unwritable(f"cannot write to {folder}: {error.strerror or error}") from None
         for left in folder.glob(".*.writing"):
             left.unlink()
+        shutil.rmtree(folder / ROWS, ignore_errors=True)
 
     @staticmethod
     def require_free(folder: Path) -> None:
@@ -138,6 +142,12 @@ class Journal:
             found.append((int(start), int(stop)))
         return sorted(found)
 
+    def rows(self) -> Path:
+        """An empty folder for the files that are made of the parts. Raises Unwritable."""
+        with writing(self.folder):
+            (self.folder / ROWS).mkdir()
+        return self.folder / ROWS
+
     def path(self, start: int, stop: int) -> Path:
         return self.folder / f"part-{start:09d}-{stop:09d}"
 
@@ -151,11 +161,6 @@ class Journal:
         path = self.path(start, stop)
         return decode(path.read_bytes(), path.name)
 
-    def parts(self) -> Iterator[dict[str, pa.Table]]:
-        """The tables of all parts, in the order of their indices, one at a time."""
-        for start, stop in self.spans:
-            yield self.read(start, stop)
-
     def drop_damaged(self) -> list[str]:
         """Remove the parts that are not as they were written; a sentence for each."""
         sentences = []
@@ -168,7 +173,8 @@ class Journal:
         return sentences
 
     def close(self) -> None:
-        """Let another process write here."""
+        """Let another process write here; what was made of the parts so far is dropped."""
+        shutil.rmtree(self.folder / ROWS, ignore_errors=True)
         self._lock.close()
 
     def remove(self) -> None:

@@ -25,7 +25,7 @@ from crosscheck import (
     sweep,
 )
 from crosscheck.engines import callable as user_engine, names
-from crosscheck.journal import Journal, Unwritable, writing
+from crosscheck.journal import Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
 from crosscheck.pool import Limits, Pool
 from crosscheck.reports import folder, tally, written
@@ -110,9 +110,10 @@ def run(
     for sentence in found:
         log.print(f"Note: {sentence}", markup=False, style="yellow", soft_wrap=True)
     try:
-        with _source(plan, conduct) as source, progress.shown(log) as show:
-            sweep.complete(journal, plan, span, source, show)
-        summary = finish(journal, plan, span, out, by_name, ending.strict)
+        assembling = assembly.Assembly(plan.engines, journal.rows())
+        with _source(plan, conduct) as source, progress.shown(log) as show, assembling:
+            sweep.complete(journal, plan, span, source, show, assembling.add)
+        summary = finish(assembling, plan, span, out, by_name, ending.strict)
     except Unwritable as error:
         raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None
     finally:
@@ -153,16 +154,18 @@ def _source(plan: Plan, conduct: Conduct) -> Iterator[sweep.Source]:
 
 
 def finish(
-    journal: Journal,
+    assembled: assembly.Assembly,
     plan: Plan,
     span: Span,
     out: Path,
     by_name: Sequence[str],
     strict: bool,
 ) -> Summary:
-    """Put the finished parts in the place of what `out` held; what they amount to."""
+    """Put the files of the run in the place of what `out` held; what they amount to."""
+    summary = assembled.summary
     with writing(out), folder.staged(out) as staging:
-        summary = assembly.assemble(journal.parts(), plan.engines, staging)
+        for made in assembled.folder.iterdir():
+            made.rename(staging / made.name)
         status = outcome.status_of(summary.verdicts, summary.statuses, by_name, strict)
         record = _record(plan, span, summary, status, by_name)
         if summary.verdicts["DEFECT"]:

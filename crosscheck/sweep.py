@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crosscheck import environment, rows
 from crosscheck.engines import callable as user_engine
-from crosscheck.journal import Journal
+from crosscheck.journal import Journal, Tables
 from crosscheck.plan import Plan, Span, blocks, missing
 
 
@@ -86,17 +86,40 @@ def _start_afresh(folder: Path) -> None:
     (folder / "journal.json").unlink(missing_ok=True)
 
 
+class InOrder:
+    """Parts of a journal handed on in the order of their indices, as soon as none is missing."""
+
+    def __init__(self, journal: Journal, span: Span, take: Callable[[Tables], None]) -> None:
+        self._journal, self._take, self._next = journal, take, span.start
+        self._waiting = dict(journal.spans)
+
+    def add(self, finished: Span) -> None:
+        """This part is in the journal now."""
+        self._waiting[finished.start] = finished.stop
+        self.hand_on()
+
+    def hand_on(self) -> None:
+        """Hand on what has waited for nothing else."""
+        while (stop := self._waiting.pop(self._next, None)) is not None:
+            self._take(self._journal.read(self._next, stop))
+            self._next = stop
+
+
 def complete(
     journal: Journal,
     plan: Plan,
     span: Span,
     source: Source,
     progress: Callable[[Done], None] = lambda _: None,
+    take: Callable[[Tables], None] = lambda _: None,
 ) -> None:
     """Compute what the journal lacks of the span, and write it there, part by part.
 
+    `take` gets every part of the span in order, as soon as all before it are there.
+
     Raises journal.Unwritable where the disk is full; what was finished is kept.
     """
+    in_order = InOrder(journal, span, take)
     lacking = missing(span, [Span(*done) for done in journal.spans])
     each = len(plan.dtypes)
     done = before = (span.size - sum(gap.size for gap in lacking)) * each
@@ -105,3 +128,5 @@ def complete(
         journal.add(*finished, content)
         done += finished.size * each
         progress(Done(done, span.size * each, before))
+        in_order.add(finished)
+    in_order.hand_on()

@@ -6,8 +6,9 @@ import json
 import pyarrow as pa
 import pytest
 
-from crosscheck import journal
+from crosscheck import journal, sweep
 from crosscheck.journal import Damaged, Journal, Mismatch, Unwritable
+from crosscheck.plan import Span
 
 IDENTITY = {"schema_version": 1, "plan": {"seed": 0, "dtypes": ("float32",)}}
 TABLES = {
@@ -25,12 +26,38 @@ def opened(tmp_path):
     one.close()
 
 
-def test_parts_come_back_in_the_order_of_their_indices(opened):
-    for start, stop in ((8, 16), (0, 8), (20, 21)):
-        table = pa.table({"start": [start]})
-        opened.add(start, stop, journal.encode({"cases": table}))
+def numbered(opened, start, stop):
+    """A part whose only number is where it begins."""
+    opened.add(start, stop, journal.encode({"cases": pa.table({"start": [start]})}))
+
+
+def test_parts_are_listed_in_the_order_of_their_indices(opened):
+    for span in ((8, 16), (0, 8), (20, 21)):
+        numbered(opened, *span)
     assert opened.spans == [(0, 8), (8, 16), (20, 21)]
-    assert [part["cases"]["start"].to_pylist() for part in opened.parts()] == [[0], [8], [20]]
+
+
+def test_parts_are_handed_on_in_order_whenever_they_are_finished(opened):
+    """Some were there before; each goes on as soon as none before it is missing, and once."""
+    taken = []
+    numbered(opened, 8, 16)
+    in_order = sweep.InOrder(opened, Span(0, 30), lambda part: taken.append(part["cases"][0][0]))
+    seen = []
+    for span in (Span(20, 24), Span(0, 8), Span(24, 30), Span(16, 20)):
+        numbered(opened, *span)
+        in_order.add(span)
+        seen.append([start.as_py() for start in taken])
+    assert seen == [[], [0, 8], [0, 8], [0, 8, 16, 20, 24]]
+
+
+def test_files_made_of_the_parts_do_not_outlive_the_process_that_made_them(tmp_path):
+    first = Journal(tmp_path / "journal", IDENTITY)
+    (first.rows() / "errors.csv").write_text("half a line")
+    first._lock.close()  # as when the process is killed
+    again = Journal(tmp_path / "journal", IDENTITY)
+    assert not list(again.rows().iterdir())
+    again.close()
+    assert not (tmp_path / "journal" / journal.ROWS).exists()
 
 
 def test_a_part_is_what_was_written():
