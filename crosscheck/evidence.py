@@ -83,7 +83,7 @@ class Evidence:
         """The arithmetic of the case's dtype, of which nothing else is said."""
         return Arithmetic(self.case.dtype)
 
-    @property
+    @cached_property
     def joined(self) -> tuple[Arithmetic, ...]:
         """The arithmetics whose bounds are made in one pass, if any is asked for."""
         wanted = {self.plain, *filter(_joins, self._expected)}
