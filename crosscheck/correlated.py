@@ -9,11 +9,14 @@ entry e of a gradient
 
 and |err_e| <= Σ_k |c_ek| + local_e. `combining` adds up entries.
 
-What is taken for granted beside the rules of B: an engine evaluates a network once. z, a, the
-residual and the function of z or a that it has for σ′ are one number a sample and neuron,
-wherever they are used; in the contracted order G = ∂cost/∂a is one, too. Roundings in products
-with σ′, of the cost's factor and of 1 - a² may differ from use to use. As no sum is taken over
-two tensors, two tensors may come of two evaluations.
+What is taken for granted beside the rules of B: an operand of a product is an array, of which
+each entry is one number wherever that product uses it. But a network may be evaluated more than
+once, with other instructions (recomputation, or a compiler that fuses one sum into two loops):
+in a gradient the residual, each σ′ and the activation that δ is multiplied by come of evaluations
+of their own, with symbols of their own, though an engine may well evaluate once. Roundings in
+products with σ′, of the cost's factor and of 1 - a² may differ from use to use. As no sum is
+taken over two tensors, these have nothing in common; and as in forward mode blocks of weights may
+have evaluations of their own, no entries are added up there.
 
 The argument. A gradient is a polynomial in the activations a, the slopes s and the residual r, in
 each of which it is linear along every path, and the weights are exact. Every engine evaluates it
@@ -21,8 +24,8 @@ at the same kind of numbers: a + e_a, s + e_s, r + e_r.
 
 - Forward, e_z = e_a W + ρ_z exactly, e_a = σ′ e_z + ρ_a and e_s = σ″ e_z + ρ_s, where ρ holds the
   curvature (half the largest second derivative over the ball times E²), the library's own
-  roundings, and a difference between forms of σ′. Each ρ has a symbol of its own a sample and
-  neuron.
+  roundings, and a difference between forms of σ′. Each ρ has a symbol of its own a sample, a
+  neuron, and an evaluation.
 - What is of first order in e_a, e_s and e_r is the same in every order of evaluation: the
   derivative of one polynomial. Its coefficients are those of δ = G s carried backward.
 - What is left is bounded by magnitudes, in each order its own: products of two deviations, the
@@ -52,29 +55,31 @@ from crosscheck.rounding_rules import ALLOWANCE, EVALUATION_SLACK, Rules, rules_
 from crosscheck.summed_last import forward_mode, literal
 from crosscheck.values import Array, Case
 
-LARGEST = 2**29
+LARGEST = 2**31
 """Coefficients of a tensor (entries × samples × symbols) beyond which it is not tried."""
 
-SYMBOLS = 4
-"""Symbols of a sample and neuron: of z, a, σ′ and G."""
+SYMBOLS = 2
+"""Symbols of a sample and neuron in an evaluation: of z, and of a or σ′."""
 
 
 class Correlated(NamedTuple):
     """Errors of a gradient by their symbols, for each of the orders of evaluation.
 
-    `activations` are a^1 … a^(N-1). The first `kept` columns (D, K, n_l) of each of `deltas` have
-    the radii of the forward symbols in them; the rest are of G^(N-1), G^(N-2) … with radius 1.
+    `activations` are a^1 … a^(N-1). Of the columns (D, K, n_l) of each of `deltas`, `known` have
+    their radii in them, as `Swept` says; those of G^(N-1), G^(N-2) … between have radius 1.
     """
 
     case: Case
     activations: Sequence[Deviation]
     deltas: Sequence[Deviation]
-    kept: int
+    known: Sequence[int]
     orders: Sequence[InOrder]
 
     def symbols(self, which: int) -> int:
         """How many a tensor's errors depend on, those of all samples counted."""
         samples, count, _ = self.deltas[which // 2].columns.shape
+        if which % 2 == 0:
+            count += self.activations[which // 2].columns.shape[1]
         return int(samples * count)
 
     def limit(self, which: int, order: InOrder) -> Array:
@@ -82,13 +87,8 @@ class Correlated(NamedTuple):
 
         Where little is shared B is less, for it need not allow the cost's factor in many places.
         """
-        columns = self._columns(which, order)
-        if which % 2:
-            shared = np.abs(columns).sum((0, 1))
-        else:
-            shared = _weight_reach(self.activations[which // 2], self.deltas[which // 2], columns)
-        total = (shared + self.residue(which, order)) * EVALUATION_SLACK
-        return np.minimum(total, order.allowed[which])
+        total = self.magnitudes(which, order) + self.residue(which, order)
+        return np.minimum(total * EVALUATION_SLACK, order.allowed[which])
 
     def coefficients(self, which: int, order: InOrder, entries: Array) -> Array:
         """c_ek of the flat `entries` of a tensor: one row an entry."""
@@ -98,9 +98,11 @@ class Correlated(NamedTuple):
             return picked.transpose(2, 0, 1).reshape(len(entries), -1)
         a, delta = self.activations[which // 2], self.deltas[which // 2]
         m, t = np.unravel_index(entries, (a.value.shape[1], delta.value.shape[1]))
-        picked = columns[:, :, t] * a.value[:, None, m]
-        count = a.columns.shape[1]
-        picked[:, :count] += a.columns[:, :, m] * delta.value[:, None, t]
+        parts = [
+            columns[:, :, t] * a.value[:, None, m],
+            a.columns[:, :, m] * delta.value[:, None, t],
+        ]
+        picked = np.concatenate(parts, axis=1)
         return picked.transpose(2, 0, 1).reshape(len(entries), -1)
 
     def residue(self, which: int, order: InOrder) -> Array:
@@ -109,7 +111,7 @@ class Correlated(NamedTuple):
         return rounded * EVALUATION_SLACK
 
     def magnitudes(self, which: int, order: InOrder) -> Array:
-        """At least Σ_k |c_ek|, before anything cancels between activation and δ."""
+        """Σ_k |c_ek|."""
         reach = np.abs(self._columns(which, order)).sum(1)
         if which % 2:
             return reach.sum(0)
@@ -118,26 +120,16 @@ class Correlated(NamedTuple):
         return total + np.abs(a.columns).sum(1).T @ np.abs(delta.value)
 
     def _rounded(self, which: int, order: InOrder) -> Array:
-        """Each coefficient is two products and their sum."""
+        """Each coefficient is two products."""
         return 4 * UNIT * self.magnitudes(which, order)
 
     def _columns(self, which: int, order: InOrder) -> Array:
         """The coefficients of a layer's δ with the order's radii."""
         columns = self.deltas[which // 2].columns
-        known = np.ones((len(columns), self.kept))
-        radii = np.concatenate([known, *order.radii[::-1]], axis=1)
-        return columns * radii[:, : columns.shape[1], None]
-
-
-def _weight_reach(a: Deviation, delta: Deviation, columns: Array) -> Array:
-    """Σ_ik |a_im c^δ_ikt + c^a_ikm δ_it|: symbols that a does not depend on factor."""
-    count = a.columns.shape[1]
-    reach: Array = np.abs(a.value).T @ np.abs(columns[:, count:]).sum(1)
-    for m in range(len(reach)) if count else ():
-        both = columns[:, :count] * a.value[:, m, None, None]
-        both += a.columns[:, :, m, None] * delta.value[:, None]
-        reach[m] += np.abs(both, out=both).sum((0, 1))
-    return reach
+        radii: list[Array] = []
+        for count, radius in zip(self.known, [*order.radii[::-1], columns[:, 0, :0]], strict=True):
+            radii += [np.ones((len(columns), count)), radius]
+        return columns * np.concatenate(radii, axis=1)[:, : columns.shape[1], None]
 
 
 def hindrance(case: Case, arithmetic: Arithmetic, limits: Mapping[Order, Bound]) -> str:
@@ -145,13 +137,15 @@ def hindrance(case: Case, arithmetic: Arithmetic, limits: Mapping[Order, Bound])
     bounds = limits.values()
     widths = case.architecture.widths
     entries = [n * m for n, m in case.architecture.weight_shapes]
+    # Of the residual, each σ′, the activation and all G together.
+    evaluations = case.architecture.layers + 2
     named = {
         "a wider accumulator": arithmetic.accumulate is not None,
         "overflow": any(one.overflow for one in bounds),
         "kinks": any(any(one.kinks) for one in bounds),
         "errors that grow": any(one.growth > ALLOWANCE for one in bounds),
         "an infinite bound": not all(np.isfinite(t).all() for one in bounds for t in one.tensors),
-        "size": max(entries) * case.samples * SYMBOLS * sum(widths) > LARGEST,
+        "size": max(entries) * case.samples * SYMBOLS * sum(widths) * evaluations > LARGEST,
     }
     return next((name for name, holds in named.items() if holds), "")
 
@@ -175,10 +169,10 @@ def _analysed(case: Case, trace: Trace, rules: Rules, limits: Mapping[Order, Bou
     back = Setting(case, trace, rules, forward, residual, layers(case, trace, rules, forward))
     swept = backward(back, limits.get("contracted"))
     made = {
-        "contracted": lambda one: InOrder(swept.radii, swept.local, one.tensors),
+        "contracted": lambda one: InOrder(swept.radii, swept.local, one.tensors, alike=True),
         "literal": lambda one: literal(back, swept, one),
         "forward": lambda one: forward_mode(back, swept, one),
     }
     activations = [inputs(trace), *[passed.a for passed in back.passed[:-1]]]
     found = [made[name](one) for name, one in limits.items()]
-    return Correlated(case, activations, swept.deltas, swept.kept, found)
+    return Correlated(case, activations, swept.deltas, swept.known, found)

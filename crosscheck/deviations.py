@@ -75,12 +75,6 @@ def appended(columns: Array, radius: Array) -> Array:
     return more
 
 
-def extended(columns: Array, count: int) -> Array:
-    """The columns with coefficients 0 for later symbols."""
-    missing = count - columns.shape[1]
-    return np.pad(columns, ((0, 0), (0, missing), (0, 0))) if missing else columns
-
-
 def rounding(
     rules: Rules, left: Array, right: Array, value: Array, bias: Array | None = None
 ) -> Array:
@@ -99,11 +93,6 @@ def layers(case: Case, trace: Trace, rules: Rules, forward: Forward) -> list[Pas
         z = _preactivation(case, trace, rules, forward, k, a)
         found.append(ACTIVATIONS[name](rules, z, trace, forward.layers[k], k))
         a = found[-1].a
-        # The slope's symbols come after the activation's.
-        slope = found[-1].slope
-        if slope is not None:
-            a = a._replace(columns=extended(a.columns, slope.columns.shape[1]))
-            found[-1] = found[-1]._replace(a=a)
     return found
 
 
@@ -172,7 +161,7 @@ def _tanh(rules: Rules, e: Array, a: Array, s: Array, by_b: Layer) -> Curve:
 
 
 def _curved(curve: Callable[[Rules, Array, Array, Array, Layer], Curve]) -> "ActivationRule":
-    """The rule of an activation with derivatives: a and σ′, each with a symbol of its own.
+    """The rule of an activation with derivatives: a and σ′, each with z's symbols and its own.
 
     From a, σ′ deviates by (dσ′/da) e_a + e_a² at most, from z by σ″ e_z + σ‴ e_z² / 2: both by
     (dσ′/da) σ′ e_z and what is left, of which the larger is taken.
@@ -194,7 +183,7 @@ def _curved(curve: Callable[[Rules, Array, Array, Array, Layer], Curve]) -> "Act
         by_z_off = c.by_a_off * (s + off_s) + np.abs(c.by_a) * off_s
         from_z = c.third * e * e / 2 + by_z_off * e + c.of_slope
         own_slope = np.maximum(from_a, from_z) + 4 * UNIT * reach * s * np.abs(c.by_a)
-        sloping = appended(extended(linear * c.by_a[:, None], columns.shape[1]), own_slope)
+        sloping = appended(linear * c.by_a[:, None], own_slope)
         of_slope = np.minimum(np.abs(sloping).sum(1) + c.unshared, by_b.slope.error)
         slope = Deviation(s, off_s, sloping, of_slope)
         return Passed(Deviation(a, off_a, columns, of_a), slope, c.unshared)
@@ -212,7 +201,7 @@ def _relu(rules: Rules, z: Deviation, trace: Trace, by_b: Layer, k: int) -> Pass
     assert s is not None
     a = Deviation(trace.activations[k + 1], z.off * s, z.columns * s[:, None], z.error * s)
     nothing = np.zeros_like(s)
-    slope = Deviation(s, nothing, np.zeros((*z.columns.shape[:2], s.shape[1])), nothing)
+    slope = Deviation(s, nothing, np.zeros((len(s), 0, s.shape[1])), nothing)
     return Passed(a, slope, nothing)
 
 

@@ -43,24 +43,28 @@ class Setting(NamedTuple):
 class InOrder(NamedTuple):
     """What is an order's own: radii (D, n_l) of the symbols of G^l, l = 2 … N-1, and `local`.
 
-    `local` and B, `allowed`, are tensor by tensor, as `Architecture.tensor_names`.
+    `local` and B, `allowed`, are tensor by tensor, as `Architecture.tensor_names`. `alike` says
+    whether all entries of a tensor come of the same arrays.
     """
 
     radii: Sequence[Array]
     local: Sequence[Array]
     allowed: Sequence[Array]
+    alike: bool
 
 
 class Swept(NamedTuple):
     """The contracted order; and of it what all orders share: G, δ, and what float64 rounded.
 
     `rounded` (D, n_l) bounds what the coefficients of δ^l lack of those of the exact values.
+    `known` counts the symbols of residual and slopes that come before those of each G^l, from N
+    down: the last is of the slope of l = 2.
     """
 
     pulled_back: Sequence[Deviation]
     deltas: Sequence[Deviation]
     rounded: Sequence[Array]
-    kept: int
+    known: Sequence[int]
     radii: Sequence[Array]
     local: Sequence[Array]
 
@@ -83,13 +87,15 @@ def backward(back: Setting, limits: Bound | None) -> Swept:
     """δ carried backward. G^l has a unit symbol each; its radius is the order's."""
     rules, trace = back.rules, back.trace
     g = _residual(back)
-    kept, by_b = g.columns.shape[1], back.residual
-    lacking = np.zeros_like(g.value)
+    by_b, lacking = back.residual, np.zeros_like(g.value)
+    known, seen = list[int](), 0
     pulled, deltas = [g], list[Deviation]()
     rounded, radii, local = list[Array](), list[Array](), list[Array]()
     scales = np.ones(g.columns.shape[:2])
     for k in range(back.case.architecture.layers - 2, -1, -1):
         delta, use, by_b, lacking = _times_slope(back, k, g, by_b, lacking, scales)
+        known.append(delta.columns.shape[1] - seen)
+        scales = _with_ones(scales, delta.columns.shape[1])
         deltas.insert(0, delta)
         rounded.insert(0, lacking)
         if limits is not None:
@@ -105,14 +111,20 @@ def backward(back: Setting, limits: Bound | None) -> Swept:
         lacking = lacking @ w + (len(w) + 2) * UNIT * (behind @ w)
         reach = np.abs(columns * scales[:, :, None]).sum(1) + use @ w + lacking
         size = np.abs(value) + off + np.minimum(reach, ours)
-        own = rounding(rules, delta.most + use, w, size) + use @ w
+        own = rounding(rules, delta.most + use, w, size) + use @ w + rules.gamma(SCALING) * size
         radii.insert(0, own)
         scales = np.concatenate([scales, own], 1)
         columns = appended(columns, np.ones_like(own))
+        seen = columns.shape[1]
         error = np.minimum(np.abs(columns * scales[:, :, None]).sum(1) + lacking, ours)
         g, by_b = Deviation(value, off, columns, error), rules.known(value, ours)
         pulled.insert(0, g)
-    return Swept(pulled, deltas, rounded, kept, radii, local)
+    return Swept(pulled, deltas, rounded, known, radii, local)
+
+
+def _with_ones(scales: Array, count: int) -> Array:
+    """The scales (D, K) of so many symbols, of which the new ones are known in full."""
+    return np.pad(scales, ((0, 0), (0, count - scales.shape[1])), constant_values=1.0)
 
 
 def _times_slope(
@@ -127,14 +139,15 @@ def _times_slope(
     assert b_slope is not None
     by_b = rules.known(value, rules.hadamard(by_b, b_slope))
     assert by_b.error is not None
-    columns = g.columns * slope.value[:, None]
-    columns[:, : slope.columns.shape[1]] += slope.columns * g.value[:, None]
+    parts = [g.columns * slope.value[:, None], slope.columns * g.value[:, None]]
+    columns = np.concatenate(parts, axis=1)
     reach = np.abs(g.columns * scales[:, :, None]).sum(1)
     lacking = lacking * slope.most + slope.off * reach + g.off * slope.error
     lacking += 4 * UNIT * (reach * slope.size + np.abs(slope.columns).sum(1) * g.size)
-    # The cost's factor may come after the residual: to δ^N, or to a gradient, as `_gradients` has.
+    # The cost's factor may come later: to δ^N, to a G, or to a gradient, as `_gradients` has.
     last = k == back.case.architecture.layers - 2
     use = use_of(back, k, g.most, slope.error * g.error, PRODUCT + SCALING * last)
+    scales = _with_ones(scales, columns.shape[1])
     error = np.minimum(np.abs(columns * scales[:, :, None]).sum(1) + lacking + use, by_b.error)
     return Deviation(value, rules.evaluation * by_b.error, columns, error), use, by_b, lacking
 

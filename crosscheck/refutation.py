@@ -61,8 +61,8 @@ def _explains_no_sum(
     uses = (np.abs(error) - room).ravel() / limit.ravel()
     if not uses.max() > HOPE:
         return False
-    if uses.max() > 1:
-        return True
+    if uses.max() > 1 or not order.alike:
+        return bool(uses.max() > 1)
     count = min(ENTRIES, max(1, COEFFICIENTS // of.symbols(which)))
     entries = np.argsort(-uses)[:count]
     return combining.best(_system(of, which, order, error, room, entries)) > 1

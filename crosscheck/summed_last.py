@@ -119,7 +119,7 @@ def literal(back: Setting, swept: Swept, limits: Bound) -> InOrder:
             own = _multiplied(back, carried, added, back.weights(k).T)
             radii.insert(0, np.einsum("ij,ijn->in", swept.pulled_back[-1].size, own))
             through.times_matrix(np.abs(back.weights(k)).T, radii[0])
-    return InOrder(radii, local, limits.tensors)
+    return InOrder(radii, local, limits.tensors, alike=True)
 
 
 def forward_mode(back: Setting, swept: Swept, limits: Bound) -> InOrder:
@@ -144,4 +144,5 @@ def forward_mode(back: Setting, swept: Swept, limits: Bound) -> InOrder:
         by_weight += back.activation(k).most.T @ early + lost[k]
         local += [by_weight, by_bias + early.sum(0)]
     widths = case.architecture.widths[1:-1]
-    return InOrder([np.zeros((case.samples, n)) for n in widths], local, limits.tensors)
+    nothing = [np.zeros((case.samples, n)) for n in widths]
+    return InOrder(nothing, local, limits.tensors, alike=False)

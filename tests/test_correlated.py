@@ -5,6 +5,7 @@ and each sum of entries, must hold for all of them.
 """
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -227,14 +228,15 @@ def test_a_coefficient_a_symbol_by_hand():
 
     ρ_z is 2u + u (2 + 0)/2 = 3u for x w + b = 1 - 1; ρ_a is 10u a + 2u = 7u; ρ_σ′, where it is
     taken from z, 20u σ′ = 5u; ρ_G is 2u (a - y) + 4u G = 5u. So the coefficients are
-    2 σ′² 3u = 3u/8, 2 σ′ 7u = 7u/2, 5u and 5u/4. Local: 3 + 4 roundings of δ as a product with
-    σ′ and the cost's factor, 4 where the gradient is scaled, and one of the product: 12u/4.
+    2 σ′² 3u = 3u/8, 2 σ′ 7u = 7u/2 and 5u/4 of G; 0, by its own ρ_z, and 5u of σ′. Local: 3 + 4
+    roundings of δ as a product with σ′ and the cost's factor, 4 where the gradient is scaled, and
+    one of the product: 12u/4.
     """
     of = analysed(tiny())
     (order,) = of.orders
     for which in (0, 1):
         row = np.abs(of.coefficients(which, order, np.array([0])))[0] / U
-        np.testing.assert_allclose(row, [3 / 8, 7 / 2, 5, 5 / 4], rtol=1e-5)
+        np.testing.assert_allclose(row, [3 / 8, 7 / 2, 5 / 4, 0, 5], rtol=1e-5)
         np.testing.assert_allclose(order.local[which].ravel() / U, 3, rtol=1e-5)
 
 
@@ -242,21 +244,46 @@ STEP = 1e-7
 SLOPES = {"sigmoid": lambda a: a * (1 - a), "tanh": lambda a: 1 - a**2}
 
 
-def nudged(case, signs):
-    """The float64 gradient with z, a and σ′ of each layer moved by STEP × their signs."""
+def moved(case, signs):
+    """a^1 … a^N and σ′ of each layer, with z, a and σ′ moved by STEP × their signs."""
     a, slopes = [case.inputs.astype(float)], []
     for w, b, name, moves in zip(
         case.weights, case.biases, case.architecture.activations, signs, strict=True
     ):
         z = a[-1] @ w.astype(float) + b.astype(float) + STEP * moves[0]
-        a.append(reference.ACTIVATIONS[name](z)[0] + STEP * moves[1])
-        slopes.append(SLOPES[name](a[-1] - STEP * moves[1]) + STEP * moves[2])
-    g, tensors = 2 * reference.cost_scale(case) * (a[-1] - case.targets), []
-    for k in range(len(case.weights) - 1, -1, -1):
-        d = g * slopes[k]
-        tensors[:0] = [a[k].T @ d, d.sum(0)]
-        g = d @ case.weights[k].astype(float).T
-    return tensors
+        exact = reference.ACTIVATIONS[name](z)[0]
+        a.append(exact + STEP * moves[1])
+        slopes.append(SLOPES[name](exact) + STEP * moves[2])
+    return a, slopes
+
+
+def nudged(case, k, passes):
+    """The float64 gradient of w^(k + 2) and b^(k + 2): each use is of an evaluation of its own."""
+    residual, activation, *slopes = (moved(case, signs) for signs in passes)
+    d = 2 * reference.cost_scale(case) * (residual[0][-1] - case.targets)
+    for later in range(len(case.weights) - 1, k - 1, -1):
+        d = d * slopes[later][1][later]
+        if later > k:
+            d = d @ case.weights[later].astype(float).T
+    return activation[0][k].T @ d, d.sum(0)
+
+
+def signs_of(case, k, passes):
+    """The signs of the symbols of δ^(k + 2), and of a^(k + 1), in their order; 0 of r and G."""
+    residual, activation, *slopes = passes
+
+    def chain(signs, last, kind):
+        return [m for one in signs[:last] for m in one[:2]] + [signs[last][0], signs[last][kind]]
+
+    top = len(case.weights) - 1
+    delta = [*chain(residual, top, 1), 0 * residual[top][0]]
+    for later in range(top, k - 1, -1):
+        delta += chain(slopes[later], later, 2)
+        delta += [0 * residual[later - 1][0]] if later > k else []
+    return [
+        np.concatenate(of, axis=1) if of else np.zeros((case.samples, 0))
+        for of in (delta, chain(activation, k - 1, 1) if k else [])
+    ]
 
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
@@ -271,16 +298,49 @@ def test_errors_that_were_put_in_are_the_sum_of_their_symbols(hidden, index, mon
             module, "appended", lambda columns, radius: real(columns, np.full_like(radius, STEP))
         )
     found, rng = analysed(case), np.random.default_rng(index)
-    shapes = [(3, case.samples, width) for width in case.architecture.widths[1:]]
-    signs = [rng.choice((-1.0, 1.0), shape) for shape in shapes]
-    forward = np.concatenate([kind for layer in signs for kind in layer], axis=1)
     exact = reference.evaluate(case).tensors()
-    for which, (moved, right) in enumerate(zip(nudged(case, signs), exact, strict=True)):
-        later = found.deltas[which // 2].columns.shape[1] - forward.shape[1]
-        epsilon = np.pad(forward, ((0, 0), (0, later))).ravel()
-        rows = found.coefficients(which, found.orders[0], np.arange(right.size))
-        room = 1e-4 * np.abs(rows).sum(1)
-        np.testing.assert_array_less(np.abs((moved - right).ravel() - rows @ epsilon), room)
+    shapes = [(3, case.samples, width) for width in case.architecture.widths[1:]]
+    for k in range(len(case.weights)):
+        passes = [[rng.choice((-1.0, 1.0), shape) for shape in shapes] for _ in range(5)]
+        delta, activation = signs_of(case, k, passes)
+        by_weight = np.concatenate([delta, activation], axis=1)
+        for which, got, signs in zip(
+            (2 * k, 2 * k + 1), nudged(case, k, passes), (by_weight, delta), strict=True
+        ):
+            rows = found.coefficients(which, found.orders[0], np.arange(got.size))
+            room = 1e-4 * np.abs(rows).sum(1)
+            error = (got - exact[which]).ravel()
+            np.testing.assert_array_less(np.abs(error - rows @ signs.ravel()), room)
+
+
+def recomputed(adversaries, case):
+    """δ carried backward; residual, slopes and the last activation of an evaluation each."""
+    first, second, third = adversaries
+    (_, a), (zs, b), (_, c) = (one.forward(case) for one in adversaries)
+    g, tensors = first.residual(case, a[-1]), []
+    for k in range(len(zs) - 1, -1, -1):
+        d = g
+        if case.architecture.activations[k] != "identity":
+            d = first.r(g * second.slope(b[k + 1], zs[k], False))
+        ones = np.ones((1, case.samples))
+        tensors[:0] = [third.product(c[k].T, d), first.product(ones, d)[0]]
+        g = first.product(d, case.weights[k].astype(float).T)
+    return tensors
+
+
+@pytest.mark.parametrize("order", ["contracted", "either"])
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+def test_a_network_may_be_evaluated_more_than_once(order, output):
+    """A compiler may form one sum in two loops, and a user may recompute the forward pass."""
+    of, rng = Distribution((2, 5), (1, 4), (1, 2), output), np.random.default_rng(0)
+    found = []
+    for index in range(60, 100):
+        case = sampling.draw(of, 3, index, "float32")
+        for ways in product(("up", "down"), repeat=3):
+            who = [Adversary(way) for way in ways]
+            found.append(trial(order, lambda _, c, who=who: recomputed(who, c), case, who[0], rng))
+    assert np.max(found) <= 1
+    assert np.max(found) >= 0.5
 
 
 def test_the_limit_is_never_above_b_and_often_far_below():
@@ -292,7 +352,7 @@ def test_the_limit_is_never_above_b_and_often_far_below():
             ratios.append((of.limit(which, order) / order.allowed[which]).ravel())
     every = np.concatenate(ratios)
     assert every.max() <= 1
-    assert np.median(every) < 0.75
+    assert np.median(every) < 0.85
     assert np.min([np.median(one) for one in ratios]) < 0.2
 
 
