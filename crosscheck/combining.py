@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck.deviations import UNIT, VANISHING
 from crosscheck.values import Array
-
-UNIT = 2.0**-53
 
 ROUNDS = 40
 """Reweightings at most."""
@@ -46,8 +45,8 @@ def use(weights: Array, system: System) -> float:
     """|Σ_e λ_e err_e|, less what may be wrong with it, over what roundings can make it.
 
     Above 1 no roundings explain the errors. Sums of P products in float64 are off by
-    P 2^-53 Σ |products| at most; that is taken from one side and given to the other. NaN, which
-    proves nothing, where λ is no number.
+    P 2^-53 Σ |products| at most, and by what underflows; that is taken from one side and given to
+    the other. NaN, which proves nothing, where λ is no number.
     """
     size = np.abs(weights)
     if not np.isfinite(size).all():
@@ -57,7 +56,7 @@ def use(weights: Array, system: System) -> float:
     shared = float(np.abs(weights @ system.coefficients).sum())
     most = shared * (1 + 1e-9) + float(size @ (system.local + system.room)) * (1 + 1e-9)
     most += unit * float(size @ system.magnitudes) * (1 + 1e-9)
-    return total / most if most > 0 else float("nan")
+    return total / (most + VANISHING)
 
 
 def best(system: System, rounds: int = ROUNDS) -> float:

@@ -48,7 +48,7 @@ import numpy as np
 from crosscheck import bound
 from crosscheck.arithmetic import Arithmetic, Order
 from crosscheck.bound import Overflow
-from crosscheck.deviations import UNIT, Deviation, inputs, layers
+from crosscheck.deviations import UNIT, VANISHING, Deviation, inputs, layers
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.pulled_back import InOrder, Setting, backward
 from crosscheck.rounding_rules import ALLOWANCE, EVALUATION_SLACK, Rules, rules_of
@@ -106,8 +106,8 @@ class Correlated(NamedTuple):
         return picked.transpose(2, 0, 1).reshape(len(entries), -1)
 
     def residue(self, which: int, order: InOrder) -> Array:
-        """local_e, and what float64 may have rounded off the coefficients' magnitudes."""
-        rounded: Array = order.local[which] + self._rounded(which, order)
+        """local_e, and what float64 may have rounded off the coefficients, or lost of them."""
+        rounded: Array = order.local[which] + self._rounded(which, order) + VANISHING
         return rounded * EVALUATION_SLACK
 
     def magnitudes(self, which: int, order: InOrder) -> Array:

@@ -25,6 +25,9 @@ from crosscheck.values import Array, Case
 UNIT = 2.0**-53
 """float64's own unit roundoff."""
 
+VANISHING = 2.0**-1000
+"""At least what underflow takes from all products of a sum in float64 together."""
+
 
 class Deviation(NamedTuple):
     """How an array (D, n) may deviate from its exact value, as B and as its symbols know it.

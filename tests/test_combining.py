@@ -85,3 +85,11 @@ def test_float64_itself_is_allowed_for():
     weights = np.array([1.0, -1.0])
     assert not combining.use(weights, large) > 1
     assert combining.use(weights, exact) > 1
+
+
+def test_products_that_vanish_claim_nothing():
+    """In units of the least float64: 2.52 and 1.35 + 1.35 read 3 and 1 + 1."""
+    made = system([0.84], [[0.45]], [0.45])
+    assert combining.use(np.array([1.0]), made) == pytest.approx(0.84 / 0.9)
+    for least in (3 * 5e-324, 7 * 5e-324, 1e-310):
+        assert not combining.use(np.array([least]), made) > 1
