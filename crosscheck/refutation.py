@@ -1,7 +1,7 @@
 """Whether roundings can explain a tensor that is within B and looks suspicious: the last resort.
 
-Single entries first, then entries added up; in each order of evaluation that the engine may
-have, for only where none can explain the tensor is it proved wrong.
+Single entries first, each by the largest limit of the orders that the engine may have. Where its
+order leaves no doubt that all entries come of the same arrays, entries are then added up.
 """
 
 from typing import NamedTuple
@@ -44,12 +44,13 @@ def attempt(of: Correlated, which: int, error: Array, room: Array) -> Attempt:
     """One tensor: its signed errors, and what these may be wrong by."""
     excess = np.abs(error) - room
     with np.errstate(all="ignore"):
-        # In forward mode least is shared: it explains most, and is asked first.
-        limits = [(order, of.limit(which, order)) for order in of.orders[::-1]]
-        if all(bool(np.any(excess > limit)) for _, limit in limits):
+        limits = [of.limit(which, order) for order in of.orders]
+        if np.any(excess > np.maximum.reduce(limits)):
             return Attempt("an entry is beyond what shared roundings add up to", "shared roundings")
+        if len(of.orders) > 1 or not of.orders[0].alike:
+            return Attempt("", "shared roundings")
         sums = "shared roundings and their sums"
-        if all(_explains_no_sum(of, which, order, limit, error, room) for order, limit in limits):
+        if _explains_no_sum(of, which, of.orders[0], limits[0], error, room):
             return Attempt("a sum of entries is beyond what shared roundings add up to", sums)
     return Attempt("", sums)
 
@@ -57,12 +58,10 @@ def attempt(of: Correlated, which: int, error: Array, room: Array) -> Attempt:
 def _explains_no_sum(
     of: Correlated, which: int, order: InOrder, limit: Array, error: Array, room: Array
 ) -> bool:
-    """Whether an entry, or a sum of entries, is beyond what roundings in this order make."""
+    """Whether a sum of entries is beyond what roundings in this order make."""
     uses = (np.abs(error) - room).ravel() / limit.ravel()
     if not uses.max() > HOPE:
         return False
-    if uses.max() > 1 or not order.alike:
-        return bool(uses.max() > 1)
     count = min(ENTRIES, max(1, COEFFICIENTS // of.symbols(which)))
     entries = np.argsort(-uses)[:count]
     return combining.best(_system(of, which, order, error, room, entries)) > 1

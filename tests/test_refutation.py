@@ -1,15 +1,19 @@
 """From SUSPECT to DEFECT: nets on which B hides a mistake that shared roundings do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from crosscheck import black_box, combining, correlated
+from crosscheck import black_box, combining, correlated, refutation, sampling
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
 from crosscheck.examination import Examination, network
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import FaultyEngine
+from crosscheck.orders import RULES
 from crosscheck.values import Gradients
 from crosscheck.verdict import judge
 
@@ -100,3 +104,17 @@ def test_one_wrong_entry_within_b_is_proved(updated):
     row = judged((evidence, wrong), EITHER)["w2"]
     assert row["bound_use"] < 0.3
     assert row["verdict"] == "DEFECT"
+
+
+def test_each_entry_may_come_of_an_order_of_its_own():
+    """Where none is named: errors as large as the most that any order allows prove nothing."""
+    nets = Distribution((2, 5), (1, 8), (1, 6), hidden="identity")
+    evidence = Evidence(sampling.draw(nets, 0, 39, "float32"))
+    limits = {kind: evidence.bound(replace(EITHER, order=kind), True) for kind in RULES}
+    of = correlated.analyse(evidence.case, evidence.trace, EITHER, limits)
+    by_order = [of.limit(0, order) for order in of.orders]
+    most = np.maximum.reduce(by_order)
+    assert all(np.any(limit < 0.95 * most) for limit in by_order)
+    tried = refutation.attempt(of, 0, 0.99 * most, 0 * most)
+    assert (tried.proved, tried.tried) == (False, "shared roundings")
+    assert refutation.attempt(of, 0, 1.01 * most, 0 * most).proved
