@@ -176,11 +176,11 @@ class Pool:
     def results(self, spans: Iterable[Span]) -> Iterator[tuple[Span, bytes]]:
         """(span, bytes of its part), as they are finished; a span with a crash comes in pieces."""
         waiting = deque(Task(span) for span in spans)
-        while waiting or self._busy:
-            while waiting and len(self._busy) < self.limits.jobs:
-                self._start(waiting.popleft())
+        self._employ(waiting)
+        while self._busy:
             futures = [one.future for one in self._busy if one.future is not None]
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
+            finished = []
             for one in list(self._busy):
                 if one.future is None or not one.future.done():
                     one.watch(self.plan, self.limits)
@@ -194,12 +194,17 @@ class Pool:
                     continue
                 one.task = None
                 self._idle.append(one)
-                yield task.span, content
+                finished.append((task.span, content))
+            # What is finished is written while the next is computed.
+            self._employ(waiting)
+            yield from finished
 
-    def _start(self, task: Task) -> None:
-        one = self._idle.pop() if self._idle else Worker()
-        one.start(task, self.plan, self.broken)
-        self._busy.append(one)
+    def _employ(self, waiting: "deque[Task]") -> None:
+        """Give tasks to workers, as long as there are both."""
+        while waiting and len(self._busy) < self.limits.jobs:
+            one = self._idle.pop() if self._idle else Worker()
+            one.start(waiting.popleft(), self.plan, self.broken)
+            self._busy.append(one)
 
     def _content(self, one: Worker) -> bytes | None:
         """What the worker sent, or None where its process ended before it could."""
