@@ -12,8 +12,15 @@ from crosscheck import rows
 from crosscheck.journal import writing
 from crosscheck.reports.tally import Part, Summary, Tally
 
-ROWS_IN_GROUP = 1 << 16
+ROWS_IN_GROUP = 1 << 15
 """Rows that are gathered before they are written to Parquet as one group."""
+
+COUNTED = {
+    "errors": ("engine", "dtype", "verdict", "max_ulp", "bound_use", "power"),
+    "cases": ("dtype", "status:", "seconds:", "message:"),
+    "pairs": ("case", "dtype", "engine_", "max_", "tensor"),
+}
+"""How the names of the columns begin that a summary is made of."""
 
 Tables = Mapping[str, pa.Table]
 
@@ -104,6 +111,9 @@ def assemble(parts: Iterable[Tables], engines: Sequence[str], folder: Path) -> S
 
 
 def as_part(tables: Tables) -> Part:
-    """Tables as the frames that summaries are made of."""
-    frames: dict[str, Any] = {kind: table.to_pandas() for kind, table in tables.items()}
+    """The columns that summaries are made of, as frames."""
+    frames: dict[str, Any] = {}
+    for kind, table in tables.items():
+        wanted = [name for name in table.column_names if name.startswith(COUNTED[kind])]
+        frames[kind] = table.select(wanted).to_pandas()
     return Part(frames["errors"], frames["cases"], frames["pairs"])
