@@ -20,7 +20,7 @@ from crosscheck import (
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.correlated import Correlated
 from crosscheck.evaluation import Bound, Trace
-from crosscheck.measuring import Ruler, flat
+from crosscheck.measuring import Ruler
 from crosscheck.refutation import Attempt
 from crosscheck.rounding_rules import Rules
 from crosscheck.sensitivities import Sensitivities, standard_deviations
@@ -59,10 +59,6 @@ class Evidence:
     def ruler(self) -> Ruler:
         """The exact gradient as errors are measured by it."""
         return Ruler([self.enclosure], [self.case.architecture.tensor_shapes], self.case.format)
-
-    def allowed(self, arithmetic: Arithmetic) -> Array:
-        """B of an arithmetic, all tensors end to end."""
-        return flat([self.bound(arithmetic).tensors])[0]
 
     @cached_property
     def trace(self) -> Trace:
@@ -136,11 +132,6 @@ class Evidence:
             narrower = self.case.dtype != "float64"
             self._enclosure = self._from_float64() if narrower else self._for_float64()
         return self._enclosure
-
-    @property
-    def relative_radius(self) -> float:
-        """The largest radius of the reference, as a share of the plain bound B."""
-        return float(self.ruler.relative_radii(self.allowed(self.plain))[0])
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""

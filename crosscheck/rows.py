@@ -121,14 +121,8 @@ def schema(columns: Mapping[str, Column]) -> Any:
     return pa.schema([(name, types[column.dtype]) for name, column in columns.items()])
 
 
-def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """A frame with exactly these columns, in this order and of these types, even if empty."""
-    types: dict[str, Any] = {name: column.dtype for name, column in columns.items()}
-    return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
-
-
 def as_frame(table: Any, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """A pyarrow table with these columns as a frame of the same types as `frame` gives."""
+    """A pyarrow table with these columns as a frame of their types, even if empty."""
     types: dict[str, Any] = {name: column.dtype for name, column in columns.items()}
     found: pd.DataFrame = table.to_pandas().astype(types)
     return found

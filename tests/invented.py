@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pandas as pd
 
 from crosscheck import rows
 from crosscheck.finished import FinishedRun
@@ -32,8 +33,14 @@ def run(cases=40, engines=("a", "b"), dtypes=("float32",), kernel=0, shift=None,
         "exit_status": 0,
         "environment": {"cpu": cpu, "packages": {"numpy": "2"}},
     }
-    frames = rows.frame(tensors, rows.ERRORS), rows.frame(places, columns)
-    return FinishedRun(*frames, rows.frame([], rows.PAIRS), record)
+    frames = frame(tensors, rows.ERRORS), frame(places, columns), frame([], rows.PAIRS)
+    return FinishedRun(*frames, record)
+
+
+def frame(found, columns):
+    """A frame with exactly these columns, in this order and of these types, even if empty."""
+    types = {name: column.dtype for name, column in columns.items()}
+    return pd.DataFrame(list(found), columns=list(columns)).astype(types)
 
 
 def _place(index, dtype):

@@ -83,7 +83,7 @@ def test_a_wrong_entry_is_never_cleared(wrong):
     assert wrong[0]["verdict"] == "DEFECT"
     assert right == verdict.judge(evidence, promise, found)
     got = measuring.flat([found.tensors(), bad.tensors()])
-    allowed = evidence.allowed(promise)[None].repeat(2, axis=0)
+    allowed = measuring.flat([evidence.bound(promise).tensors] * 2)
     assert evidence.ruler.measure(got, allowed).sound.tolist() == [[True], [False]]
 
 

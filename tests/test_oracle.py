@@ -10,6 +10,7 @@ from flint import arb
 from crosscheck import oracle, sampling
 from crosscheck.distribution import Distribution
 from crosscheck.evidence import Evidence
+from crosscheck.measuring import flat
 from crosscheck.values import Architecture
 
 
@@ -68,7 +69,9 @@ def test_precision_doubles_where_targets_cancel_the_output():
     at_start = oracle.enclose(close, 64)
     loss = [np.max(r / np.abs(h)) for r, h in zip(at_start.radius, at_start.hi, strict=True)]
     assert max(loss) > 2.0**-40
-    assert Evidence(close).relative_radius <= 2.0**-20
+    evidence = Evidence(close)
+    allowed = flat([evidence.bound(evidence.plain).tensors])[0]
+    assert evidence.ruler.relative_radii(allowed)[0] <= 2.0**-20
 
 
 @pytest.mark.parametrize("bits", [64, 128, 512])

@@ -2,6 +2,7 @@
 
 import signal
 
+import pyarrow as pa
 import pytest
 
 from crosscheck import journal, rows, suite
@@ -138,7 +139,8 @@ def test_rows_do_not_depend_on_the_process_or_the_spans(undisturbed):
     plan = Plan(("paper-contracted",), ("float64",), CASES, 3, SMALL)
     here = suite.run(plan, suite.muster(plan.engines)).errors
     there = [row for row in undisturbed[0] if row["engine"] == "paper-contracted"]
-    assert here.to_csv() == rows.frame(there, rows.ERRORS).to_csv()
+    table = pa.Table.from_pylist(there, rows.schema(rows.ERRORS))
+    assert here.to_csv() == rows.as_frame(table, rows.ERRORS).to_csv()
 
 
 @pytest.mark.parametrize(
