@@ -51,6 +51,11 @@ def cost(parameters: tuple[Any, Any], net: Packed, activations: Sequence[str]) -
     return jnp.sum(jnp.square(residual)) * net.scale
 
 
+OPTIONS = {"xla_backend_optimization_level": 2}
+"""LLVM's level for the programs: XLA's own default, 3, takes twice the time to compile and makes
+programs that are no faster (`crosscheck bench --only stages` shows what one costs)."""
+
+
 @lru_cache
 def program(size: Size) -> Callable[[Packed], Any]:
     """The compiled program of a size: a batch to (cost, (weight, bias gradients))."""
@@ -59,7 +64,7 @@ def program(size: Size) -> Callable[[Packed], Any]:
     def gradient(net: Packed) -> Any:
         return jax.value_and_grad(of_one)((net.weights, net.biases), net)
 
-    return jax.jit(lambda batch: lax.map(gradient, batch))
+    return jax.jit(lambda batch: lax.map(gradient, batch), compiler_options=OPTIONS)
 
 
 class PackedGrad:
