@@ -42,10 +42,14 @@ class Overflow:
     """Remembers the first quantity, in the order of evaluation, that may pass f_max.
 
     One name for each of the arithmetics whose rules these are. `unscaled` is how much larger
-    quantities are where the cost's factor comes last.
+    quantities are where the cost's factor comes last. The least E of each sum of products is
+    noted in `least` by the same names, where that is given.
     """
 
-    def __init__(self, rules: Rules, unscaled: float) -> None:
+    def __init__(
+        self, rules: Rules, unscaled: float, least: dict[str, float] | None = None
+    ) -> None:
+        self.least = least
         self.largest = np.broadcast_to(np.ravel(rules.largest), rules.count)
         self.first: list[str | None] = [None] * rules.count
         least = np.minimum(rules.u, rules.inner) * rules.largest
@@ -62,6 +66,8 @@ class Overflow:
 
         As E > u most, a look at E is enough nearly always.
         """
+        if self.least is not None:
+            self.least[name] = float(error.min())
         if not error.max() < self._safe:
             self.watch(name, (most + error) * unscaled)
 
@@ -162,9 +168,15 @@ def of_evaluation(case: Case, narrower: Bound) -> Sequence[Array]:
     return contracted(case, reference.evaluate(case), Arithmetic("float64")).tensors
 
 
-def by_rules(case: Case, trace: Trace, rules: Rules) -> list[Bound]:
-    """The contracted B of each of the arithmetics whose rules these are."""
-    overflow = Overflow(rules, trace.unscaled)
+def by_rules(
+    case: Case, trace: Trace, rules: Rules, least: dict[str, float] | None = None
+) -> list[Bound]:
+    """The contracted B of each of the arithmetics whose rules these are.
+
+    Where `least` is given, it gets the least E of each sum of products by the names of `Overflow`,
+    "z2", "gradient of w2" and so on.
+    """
+    overflow = Overflow(rules, trace.unscaled, least)
     with np.errstate(all="ignore"):
         forward = forward_errors(case, trace, rules, overflow)
         rules = forward.rules

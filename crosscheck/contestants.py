@@ -116,7 +116,10 @@ def jax_steady(case: Any) -> Action:
 
 
 def verdict_of(case: Any) -> Action:
-    """Our verdict on a float64 gradient, the gradient included: every entry, certified."""
+    """Our verdict on a float64 gradient, the gradient included: every entry, certified.
+
+    Like the rivals' it says yes or no; what rows tell beyond that is `measuring_of`.
+    """
     from crosscheck import verdict
     from crosscheck.engines import names
 
@@ -124,7 +127,7 @@ def verdict_of(case: Any) -> Action:
 
     def run() -> Any:
         found = engine.gradients(case)
-        return verdict.judge(Evidence(case), engine.arithmetic(case.dtype), found)
+        return verdict.decide(Evidence(case), engine.arithmetic(case.dtype), found)
 
     return run
 

@@ -61,15 +61,16 @@ def _ddouble() -> Any:
     return ddouble
 
 
-def _wide(pair: Pair) -> Any:
+def wide(pair: Pair) -> Any:
     """The pair as one array of xprec's dtype, which is hi and lo side by side in memory."""
     both = np.empty((*pair.hi.shape, 2))
     both[..., 0], both[..., 1] = pair
     return both.view(_ddouble())[..., 0]
 
 
-def _pair(wide: Any) -> Pair:
-    both = np.ascontiguousarray(wide)[..., None].view(np.float64)
+def pair_of(array: Any) -> Pair:
+    """An array of xprec's dtype as a pair."""
+    both = np.ascontiguousarray(array)[..., None].view(np.float64)
     return Pair(both[..., 0], both[..., 1])
 
 
@@ -107,7 +108,7 @@ def sliced_product(a: Pair, b: Pair) -> Pair:
     second = np.hstack([a1, a2]) @ np.vstack([b2, b1])
     rest = np.hstack([a1, a2, a3]) @ np.vstack([b3, b2 + b3, b1 + (b2 + b3)])
     total = two_sum(first, second)
-    return Pair(*_normalised(total.hi, total.lo + rest))
+    return Pair(*normalised(total.hi, total.lo + rest))
 
 
 def _bits(n: int) -> int:
@@ -115,7 +116,8 @@ def _bits(n: int) -> int:
     return (53 - int(np.ceil(np.log2(2 * n))) - 2) // 2
 
 
-def _normalised(hi: Array, lo: Array) -> tuple[Array, Array]:
+def normalised(hi: Array, lo: Array) -> tuple[Array, Array]:
+    """The same sum with the leading part rounded from it (Dekker)."""
     total = hi + lo
     return total, lo - (total - hi)
 
@@ -139,7 +141,7 @@ def product(a: Pair, b: Pair) -> Pair:
     """a b, sliced where that is faster."""
     if is_sliced(a.hi.shape, b.hi.shape):
         return sliced_product(a, b)
-    return _pair(_wide(a) @ _wide(b))
+    return pair_of(wide(a) @ wide(b))
 
 
 def is_sliced(left: Sequence[int], right: Sequence[int]) -> bool:
@@ -149,12 +151,16 @@ def is_sliced(left: Sequence[int], right: Sequence[int]) -> bool:
 
 def sigmoid(z: Pair) -> tuple[Pair, Pair]:
     """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
-    wide = _wide(z)
+    of_z, negative = wide(z), z.hi < 0
     exponential = exp if z.hi.size >= LEAST_EXPONENTIALS else np.exp
-    e = exponential(np.where(z.hi < 0, wide, -wide))
+    return sigmoid_of(negative, exponential(np.where(negative, of_z, -of_z)))
+
+
+def sigmoid_of(negative: Array, e: Any) -> tuple[Pair, Pair]:
+    """The same from e = exp(-|z|), in xprec's dtype, and where z is negative."""
     c = 1 / (1 + e)
     small = e * c
-    return _pair(np.where(z.hi < 0, small, c)), _pair(small * c)
+    return pair_of(np.where(negative, small, c)), pair_of(small * c)
 
 
 def identity(z: Pair) -> tuple[Pair, None]:
@@ -181,16 +187,15 @@ def gradient(case: Case, scale: float) -> list[Pair]:
     """
     a, slopes = [exact(case.inputs)], []
     for w, b, name in zip(case.weights, case.biases, case.architecture.activations, strict=True):
-        z = _pair(_wide(product(a[-1], exact(w))) + b)
+        z = pair_of(wide(product(a[-1], exact(w))) + b)
         value, slope = ACTIVATIONS[name](z)
         a.append(value)
         slopes.append(slope)
-    difference = _difference(a[-1], case.targets)
-    pulled_back = _pair(_wide(difference) * 2 / float(round(1 / scale)))
+    pulled_back = residual(a[-1], case.targets, scale)
     tensors: list[Pair] = []
     for k in range(len(case.weights) - 1, -1, -1):
         slope = slopes[k]
-        delta = pulled_back if slope is None else _pair(_wide(pulled_back) * _wide(slope))
+        delta = pulled_back if slope is None else times(pulled_back, slope)
         ones = exact(np.ones((1, case.samples)))
         by_bias = product(ones, delta)
         tensors[:0] = [product(a[k].transposed, delta), Pair(by_bias.hi[0], by_bias.lo[0])]
@@ -199,10 +204,16 @@ def gradient(case: Case, scale: float) -> list[Pair]:
     return tensors
 
 
-def _difference(a: Pair, targets: Array) -> Pair:
-    """a - targets, where they cancel too: the difference of the leading parts is exact."""
+def times(a: Pair, b: Pair) -> Pair:
+    """a b, entry by entry."""
+    return pair_of(wide(a) * wide(b))
+
+
+def residual(a: Pair, targets: Array, scale: float) -> Pair:
+    """2 scale (a - targets), where they cancel too: the difference of leading parts is exact."""
     leading = two_sum(a.hi, -targets.astype(np.float64))
-    return Pair(*_normalised(leading.hi, leading.lo + a.lo))
+    difference = Pair(*normalised(leading.hi, leading.lo + a.lo))
+    return pair_of(wide(difference) * 2 / float(round(1 / scale)))
 
 
 class DoubleDoubleRules(Rules):

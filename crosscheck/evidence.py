@@ -16,6 +16,7 @@ from crosscheck import (
     reference,
     refutation,
     rounding_rules,
+    sliced,
 )
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.correlated import Correlated
@@ -40,8 +41,8 @@ class Evidence:
     """What a case is judged by: its float64 trace, its enclosure, and bounds by arithmetic.
 
     Each is computed when first needed and kept; the bounds of `expected` arithmetics are made
-    together, which is cheaper. float64 engines are judged by double-doubles or the oracle's balls,
-    narrower ones by the float64 trace and the bound on it.
+    together, which is cheaper. float64 engines are judged by pairs of doubles (`sliced`,
+    `double_double`) or the oracle's balls, narrower ones by the float64 trace and the bound on it.
     """
 
     def __init__(self, case: Case, expected: Iterable[Arithmetic] = ()) -> None:
@@ -53,6 +54,7 @@ class Evidence:
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
+        self._least: dict[str, float] = {}
         self._gradient: Sequence[Array] | None = None
 
     @cached_property
@@ -68,11 +70,20 @@ class Evidence:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
         if key not in self._bounds and not absolute and arithmetic in self.joined:
-            rules = rounding_rules.together(tuple(self.rules))
-            self.take(bound.by_rules(self.case, self.trace, rules), self.trace.tensors())
+            self._bound_joined()
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]
+
+    def _bound_joined(self) -> None:
+        """B of the arithmetics that are joined, and what the reference's radius needs."""
+        if self.case.dtype == "float64" and self.joined == (self.plain,):
+            rules = rounding_rules.rules_of(self.plain)
+            found = bound.by_rules(self.case, self.trace, rules, self._least)
+        else:
+            rules = rounding_rules.together(tuple(self.rules))
+            found = bound.by_rules(self.case, self.trace, rules)
+        self.take(found, self.trace.tensors())
 
     @property
     def plain(self) -> Arithmetic:
@@ -141,10 +152,14 @@ class Evidence:
         return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
 
     def _for_float64(self) -> Enclosure:
-        """Double-double where its radius suffices, else balls."""
-        allowed = self.bound(self.plain).tensors
+        """The cheapest whose radius suffices: slices, double-doubles, balls."""
+        limits = self.bound(self.plain)
+        found = sliced.enclose(self.case, limits, self._least) if self._least else None
+        if found is not None:
+            return found
         found = double_double.enclose(self.case, self._radius)
-        return found if found is not None and _is_narrow(found, allowed) else self._balls()
+        narrow = found is not None and _is_narrow(found, limits.tensors)
+        return found if found is not None and narrow else self._balls()
 
     def _balls(self) -> Enclosure:
         """Balls whose radii are small against the least bound, as far as precision goes."""

@@ -179,6 +179,34 @@ def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -
     ]
 
 
+def decide(
+    evidence: Evidence, arithmetic: Arithmetic, gradients: Gradients
+) -> list[tuple[str, str]]:
+    """The verdict and reason of each tensor: those of `judge`, without what rows measure."""
+    limits = evidence.bound(arithmetic)
+    if not limits.overflow and not any(limits.kinks) and _is_clear(evidence, limits, gradients):
+        return [("CONSISTENT", "")] * len(limits.tensors)
+    return [(row["verdict"], row["reason"]) for row in judge(evidence, arithmetic, gradients)]
+
+
+def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
+    """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
+    of = evidence.enclosure
+    parts = zip(gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors, strict=True)
+    with np.errstate(all="ignore"):
+        for got, hi, lo, radius, allowed in parts:
+            error = got.astype(np.float64) - hi
+            error -= lo
+            np.abs(error, error)
+            error += radius
+            if not (error <= allowed).all():
+                return False
+            # Where the median of B / |g| could exceed 1, it has to be known.
+            if 2 * np.count_nonzero(allowed >= np.abs(hi)) >= hi.size:
+                return False
+    return True
+
+
 def measured_row(
     ruler: Ruler, measures: Measures, powers: Array, claim: int, which: int
 ) -> Measured:

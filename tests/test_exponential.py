@@ -20,7 +20,7 @@ def test_it_is_as_accurate_as_the_bound_takes_it_to_be(spread):
     rng = np.random.default_rng(0)
     hi = -rng.uniform(0, spread, 300)
     x = dd.Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 300))
-    got = dd._pair(exp(dd._wide(x)))
+    got = dd.pair_of(exp(dd.wide(x)))
     precision = flint.ctx.prec
     flint.ctx.prec = 300
     try:
@@ -34,7 +34,7 @@ def test_it_is_as_accurate_as_the_bound_takes_it_to_be(spread):
 
 def test_zero_and_what_underflows():
     x = dd.exact(np.array([0.0, -0.0, -745.2, -1e5, -1e300, -np.inf]))
-    got = dd._pair(exp(dd._wide(x)))
+    got = dd.pair_of(exp(dd.wide(x)))
     np.testing.assert_array_equal(got.hi[:2], 1.0)
     np.testing.assert_array_equal(got.lo[:2], 0.0)
     assert np.all(got.hi[2:] <= 5e-324)
@@ -43,7 +43,7 @@ def test_zero_and_what_underflows():
 def test_a_float64_exponential_would_not_do():
     """The test above can fail: np.exp is right to 2^-53 only."""
     x = np.array([-0.3, -1.7, -20.1])
-    plain, wide = np.exp(x), dd._pair(exp(dd._wide(dd.exact(x))))
+    plain, wide = np.exp(x), dd.pair_of(exp(dd.wide(dd.exact(x))))
     assert np.all(np.abs(wide.lo / wide.hi) < 2.0**-52)
     assert np.all(wide.lo != 0)
     np.testing.assert_allclose(plain, wide.hi, rtol=2.0**-51)
