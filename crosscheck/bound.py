@@ -16,7 +16,8 @@ f(c E, c u) <= (1 + E²/12) c f(E, u) e^(c E), as E/(e^E - 1) + E/2 <= 1 + E²/1
 where the bound says anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,66 +50,77 @@ class Overflow:
     def __init__(
         self, rules: Rules, unscaled: float, least: dict[str, float] | None = None
     ) -> None:
-        self.least = least
-        self.largest = np.broadcast_to(np.ravel(rules.largest), rules.count)
+        self.rules, self.least = rules, least
         self.first: list[str | None] = [None] * rules.count
-        least = np.minimum(rules.u, rules.inner) * rules.largest
-        self._safe = float(np.min(least)) / (2 * unscaled)
+        self._safe = rules.safe / unscaled
 
     def watch(self, name: str, size: Array) -> None:
         """Whether `size`, with the arithmetics on its first axis, passes f_max."""
-        for place, most in enumerate(size.reshape(len(self.largest), -1).max(1)):
-            if self.first[place] is None and not most < self.largest[place]:
+        if np.maximum.reduce(size, None) < self.rules.least_largest:
+            return
+        count = self.rules.count
+        largest = np.broadcast_to(np.ravel(self.rules.largest), count)
+        for place, most in enumerate(size.reshape(count, -1).max(1)):
+            if self.first[place] is None and not most < largest[place]:
                 self.first[place] = name
 
-    def watch_sum(self, name: str, most: Array, error: Array, unscaled: float = 1.0) -> None:
-        """The same for a sum of products, of which no partial sum exceeds `most`, with its E.
+    def watch_sum(
+        self, name: str, error: Array, most: Callable[[], Array], unscaled: float = 1.0
+    ) -> float:
+        """The same for a sum of products, of which no partial sum exceeds `most()`, with its E.
 
-        As E > u most, a look at E is enough nearly always.
+        As E > u most, a look at E is enough nearly always. The largest E is returned.
         """
         if self.least is not None:
-            self.least[name] = float(error.min())
-        if not error.max() < self._safe:
-            self.watch(name, (most + error) * unscaled)
+            self.least[name] = float(np.minimum.reduce(error, None))
+        largest = float(np.maximum.reduce(error, None))
+        if not largest < self._safe:
+            self.watch(name, (most() + error) * unscaled)
+        return largest
 
 
 class Forward(NamedTuple):
-    """Activations as B knows them, what their layers' rules gave, ρ, and rules with room for it."""
+    """Activations and weights as B knows them, what the layers' rules gave, ρ, and rules with
+    room for it."""
 
     activations: list[Uncertain]
     layers: list[Layer]
     growth: float
     rules: Rules
+    weights: list[Uncertain]
 
 
 def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> Forward:
     """E of z^l and a^l, l = 2 … N."""
     activations, layers = [rules.known(trace.activations[0], None)], []
+    weights = [weights_of(case, k) for k in range(len(case.weights))]
     growth = 1.0
     for k, name in enumerate(case.architecture.activations):
-        bias = np.abs(case.biases[k].astype(np.float64))
+        bias = np.abs(case.biases[k].astype(np.float64, copy=False))
         value = trace.z[k]
-        error, most = rules.product(activations[-1], weights_of(case, k), value, bias)
-        overflow.watch_sum(f"z{k + 2}", most, error)
+        operands = activations[-1], weights[k]
+        error = rules.product(*operands, value, bias)
+        most = partial(rules.most_of, *operands, bias)
+        largest = overflow.watch_sum(f"z{k + 2}", error, most)
         a = trace.activations[k + 1]
         layers.append(ACTIVATIONS[name](rules, value, error, a, trace.slopes[k]))
         activations.append(Uncertain(layers[-1].size, layers[-1].error))
-        growth *= growth_of(name, float(error.max()))
+        growth *= growth_of(name, largest)
     if growth > rules.allowance and np.any(rules.evaluation < 1):
         return forward_errors(case, trace, rules.allowing(2 * growth), overflow)
-    return Forward(activations, layers, float(growth), rules)
+    return Forward(activations, layers, float(growth), rules, weights)
 
 
 def weights_of(case: Case, k: int) -> Uncertain:
     """The weights of layer k + 2, which are exact."""
-    return Uncertain(np.abs(case.weights[k].astype(np.float64)), None)
+    return Uncertain(np.abs(case.weights[k].astype(np.float64, copy=False)), None)
 
 
 def residual_errors(
     case: Case, trace: Trace, rules: Rules, forward: Forward, overflow: Overflow
 ) -> Uncertain:
     """E of ∂cost/∂a^N."""
-    difference = trace.activations[-1] - case.targets.astype(np.float64)
+    difference = trace.activations[-1] - case.targets.astype(np.float64, copy=False)
     outputs = case.architecture.widths[-1]
     squares = np.square(np.abs(difference) + forward.layers[-1].error)
     overflow.watch("cost", squares.sum((-1, -2)) * max(1.0, trace.scale))
@@ -126,18 +138,22 @@ def finish(
     count = len(overflow.first)
     flat = np.concatenate([error.reshape(count, -1) for error in errors], axis=1)
     flat *= EVALUATION_SLACK
-    flat[np.isnan(flat)] = np.inf
-    kinks = np.array([np.broadcast_to(layer.kinks, count) for layer in forward.layers])
-    behind = kinks[::-1].cumsum(0)[::-1].repeat(2, axis=0)
+    if not np.maximum.reduce(flat, None) < np.inf:
+        flat[np.isnan(flat)] = np.inf
+    behind = _kinks_behind(forward.layers, count)
     return [
-        Bound(
-            case.architecture.split(flat[place]),
-            overflow.first[place],
-            behind[:, place].tolist(),
-            forward.growth,
-        )
-        for place in range(count)
+        Bound(case.architecture.split(flat[place]), overflow.first[place], kinks, forward.growth)
+        for place, kinks in enumerate(behind)
     ]
+
+
+def _kinks_behind(layers: Sequence[Layer], count: int) -> list[list[int]]:
+    """For each arithmetic, and each tensor, the kinks in its own layer and those above."""
+    if all(isinstance(layer.kinks, int) and not layer.kinks for layer in layers):
+        return [[0] * (2 * len(layers))] * count
+    kinks = np.array([np.broadcast_to(layer.kinks, count) for layer in layers])
+    behind = kinks[::-1].cumsum(0)[::-1].repeat(2, axis=0)
+    return [behind[:, place].tolist() for place in range(count)]
 
 
 def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
@@ -189,9 +205,10 @@ def by_rules(
                 delta = rules.known(trace.deltas[k], rules.hadamard(pulled_back, slope))
             errors[:0] = _gradients(rules, forward.activations[k], delta, trace, k, overflow)
             if k:
-                value = trace.pulled_back[k - 1]
-                error, most = rules.product(delta, weights_of(case, k).transposed, value)
-                overflow.watch_sum(f"gradient of a{k + 1}", most, error, trace.unscaled)
+                value, operands = trace.pulled_back[k - 1], (delta, forward.weights[k].transposed)
+                error = rules.product(*operands, value)
+                most = partial(rules.most_of, *operands)
+                overflow.watch_sum(f"gradient of a{k + 1}", error, most, trace.unscaled)
                 pulled_back = rules.known(value, error)
         return finish(case, errors, forward, overflow)
 
@@ -204,16 +221,16 @@ def _gradients(
     k: int,
     overflow: Overflow,
 ) -> list[Array]:
-    """E of ∂cost/∂w and ∂cost/∂b at layer l = k + 2: sums over the samples.
+    """E of ∂cost/∂w and ∂cost/∂b at layer l = k + 2: sums over the samples."""
+    by_weight, by_bias = rules.sums_over_samples(a, delta, trace.weights[k], trace.biases[k])
 
-    Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
-    """
-    ones = Uncertain(np.ones((1, delta.size.shape[-2])), None)
-    by_bias, most = rules.product(ones, delta, trace.biases[k][None], wider=False)
-    overflow.watch_sum(f"gradient of b{k + 2}", most, by_bias, trace.unscaled)
+    def most_of_bias() -> Array:
+        most: Array = np.add.reduce(delta.most, -2, keepdims=True)
+        return most
+
+    overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most_of_bias, trace.unscaled)
     # A mean taken by scaling the activations first may underflow there.
-    scaled_first = rules.eta * trace.unscaled * most
-    by_weight, most = rules.product(a.transposed, delta, trace.weights[k])
-    by_weight += scaled_first
-    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
+    by_weight += rules.eta * trace.unscaled * most_of_bias()
+    most = partial(rules.most_of, a.transposed, delta)
+    overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
     return [by_weight, by_bias]

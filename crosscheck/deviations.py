@@ -85,7 +85,7 @@ def rounding(
 
     `value` is at least the magnitude of their exact product.
     """
-    return rules.product(Uncertain(left, None), Uncertain(right, None), value, bias)[0]
+    return rules.product(Uncertain(left, None), Uncertain(right, None), value, bias)
 
 
 def layers(case: Case, trace: Trace, rules: Rules, forward: Forward) -> list[Passed]:
@@ -105,7 +105,7 @@ def _preactivation(
     """z^(k + 2), whose rounding has a symbol."""
     w, value = case.weights[k].astype(np.float64), trace.z[k]
     bias = np.abs(case.biases[k].astype(np.float64))
-    ours = rules.product(forward.activations[k], weights_of(case, k), value, bias)[0]
+    ours = rules.product(forward.activations[k], weights_of(case, k), value, bias)
     off = rules.evaluation * ours
     columns = a.columns @ w
     carried = np.minimum(np.abs(columns).sum(1), a.error @ np.abs(w))

@@ -54,6 +54,7 @@ class Evidence:
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
         self._radius: Bound | None = None
+        self._sliced: sliced.Evaluated | None = None
         self._least: dict[str, float] = {}
         self._gradient: Sequence[Array] | None = None
 
@@ -78,6 +79,9 @@ class Evidence:
     def _bound_joined(self) -> None:
         """B of the arithmetics that are joined, and what the reference's radius needs."""
         if self.case.dtype == "float64" and self.joined == (self.plain,):
+            self._sliced = sliced.evaluate(self.case)
+            if self._sliced:
+                self.trace = self._sliced.trace
             rules = rounding_rules.rules_of(self.plain)
             found = bound.by_rules(self.case, self.trace, rules, self._least)
         else:
@@ -85,7 +89,7 @@ class Evidence:
             found = bound.by_rules(self.case, self.trace, rules)
         self.take(found, self.trace.tensors())
 
-    @property
+    @cached_property
     def plain(self) -> Arithmetic:
         """The arithmetic of the case's dtype, of which nothing else is said."""
         return Arithmetic(self.case.dtype)
@@ -154,9 +158,10 @@ class Evidence:
     def _for_float64(self) -> Enclosure:
         """The cheapest whose radius suffices: slices, double-doubles, balls."""
         limits = self.bound(self.plain)
-        found = sliced.enclose(self.case, limits, self._least) if self._least else None
-        if found is not None:
-            return found
+        if self._sliced:
+            enclosure = sliced.enclose(self._sliced, limits, self._least)
+            if enclosure is not None:
+                return enclosure
         found = double_double.enclose(self.case, self._radius)
         narrow = found is not None and _is_narrow(found, limits.tensors)
         return found if found is not None and narrow else self._balls()

@@ -156,7 +156,7 @@ def exp_of_pair(x: Array, low: Array) -> tuple[Array, Array]:
     small += tail
     tail += r
     j = k_whole & (FINE_STEPS - 1)
-    of_high, of_rest = high[j], rest[j]
+    of_high, of_rest = high.take(j), rest.take(j)
     leading *= of_high
     small *= of_high
     tail *= of_rest
@@ -170,4 +170,5 @@ def exp_of_pair(x: Array, low: Array) -> tuple[Array, Array]:
     total -= value
     total += small
     k_whole >>= FINE_STEPS.bit_length() - 1
-    return np.ldexp(value, k_whole), np.ldexp(total, k_whole)
+    power = k_whole.astype(np.int32)  # whose ldexp is three times as fast
+    return np.ldexp(value, power), np.ldexp(total, power)

@@ -6,6 +6,7 @@ outputs cancel, both may be off by more than δ carried backward: each gets a bo
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -52,7 +53,8 @@ class Carried:
         entry multiplies it.
         """
         self.value = self.value @ weights
-        error, total = self.rules.product(self.known, self.rules.known(weights, None), self.value)
+        operands = self.known, self.rules.known(weights, None)
+        error, total = self.rules.product(*operands, self.value), self.rules.most_of(*operands)
         error += 2 * self.rules.eta * self.known.most.sum(-1, keepdims=True)
         self.known = self.rules.known(self.value, error)
         self.most = total + error
@@ -178,12 +180,14 @@ def _summed(
         np.repeat(a.size, outputs, axis=0),
         None if a.error is None else np.repeat(a.error, outputs, axis=0),
     )
-    by_weight, most = rules.product(repeated.transposed, terms, trace.weights[k])
+    by_weight = rules.product(repeated.transposed, terms, trace.weights[k])
     by_weight += rules.eta * spread.most.sum()
-    overflow.watch_sum(f"gradient of w{k + 2}", most, by_weight, trace.unscaled)
+    most = partial(rules.most_of, repeated.transposed, terms)
+    overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
     ones = Uncertain(np.ones((1, samples * outputs)), None)
-    by_bias, most = rules.product(ones, terms, trace.biases[k][None], wider=False)
-    overflow.watch_sum(f"gradient of b{k + 2}", most, by_bias, trace.unscaled)
+    by_bias = rules.product(ones, terms, trace.biases[k][None], wider=False)
+    most = partial(rules.most_of, ones, terms)
+    overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most, trace.unscaled)
     return [by_weight, by_bias]
 
 

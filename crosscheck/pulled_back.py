@@ -104,7 +104,7 @@ def backward(back: Setting, limits: Bound | None) -> Swept:
             break
         w = np.abs(back.weights(k)).T
         value = trace.pulled_back[k - 1]
-        ours = rules.product(by_b, Uncertain(w, None), value)[0]
+        ours = rules.product(by_b, Uncertain(w, None), value)
         off = rules.evaluation * ours
         columns = delta.columns @ back.weights(k).T
         behind = np.abs(delta.columns * scales[:, :, None]).sum(1)

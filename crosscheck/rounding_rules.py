@@ -9,7 +9,7 @@ Anal. 34 (2013)).
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +77,30 @@ class Sum(NamedTuple):
     underflow: Factor
 
 
+class Factors(NamedTuple):
+    """E of a sum of products in terms of one operand: scale (size |A| + error E_A) |B|.
+
+    M holds P too, so that an error counts by `total` and by `propagated`. The scale comes last:
+    u |A| may underflow where u |A| |B| does not. It is 1 where u is 0.
+    """
+
+    scale: Factor
+    size: Factor
+    error: Factor
+
+    @classmethod
+    def of(cls, rule: Sum) -> "Factors":
+        scale = np.where(np.equal(rule.total, 0), 1.0, rule.total)
+        size, error = rule.total / scale, (rule.total + rule.propagated) / scale
+        return cls(*(x if x.ndim else float(x) for x in (scale, size, error)))
+
+    def before(self, operand: Uncertain) -> Array:
+        """The sum in the brackets."""
+        plain = isinstance(self.size, float) and self.size == 1
+        scaled: Array = operand.size if plain else self.size * operand.size
+        return scaled if operand.error is None else scaled + self.error * operand.error
+
+
 class Rules:
     """The rules of one arithmetic; each returns E for one operation.
 
@@ -113,14 +137,25 @@ class Rules:
         self.evaluation = min(ALLOWANCE * 2.0**-53 / self.u, 1.0)
         self.absolute, self.cancels = float(absolute), float(not stable)
         self._sums: dict[int, Sum] = {}
+        self._factors: dict[int, Factors] = {}
 
     def allowing(self, growth: float) -> "Rules":
         """The same with room for this ρ; the float64 evaluation never errs by more than E."""
         other = copy(self)
         most = np.maximum(self.evaluation, 1.0)
         other.evaluation = np.minimum(self.evaluation * (growth / self.allowance), most)
-        other.allowance, other._sums = growth, {}
+        other.allowance, other._sums, other._factors = growth, {}, {}
         return other
+
+    @cached_property
+    def least_largest(self) -> float:
+        """The smallest of the largest numbers."""
+        return float(np.min(self.largest))
+
+    @cached_property
+    def safe(self) -> float:
+        """Where no sum has an E of this size, none of its partial sums overflows: E > u M."""
+        return float(np.min(np.minimum(self.u, self.inner) * self.largest)) / 2
 
     def gamma(self, k: int) -> Factor:
         """γ_k = k u / (1 - k u), or ∞ where k u >= 1."""
@@ -129,7 +164,10 @@ class Rules:
     def known(self, value: Array, error: Array | None) -> Uncertain:
         """An array from its float64 evaluation and E; an exact input has no E."""
         size = np.abs(value)
-        return Uncertain(size if error is None else size + self.evaluation * error, error)
+        if error is None:
+            return Uncertain(size, None)
+        one = isinstance(self.evaluation, float) and self.evaluation == 1
+        return Uncertain(size + (error if one else self.evaluation * error), error)
 
     def sum_of(self, n: int) -> Sum:
         """The rule of a sum of n products, each partial sum rounded to the stored format.
@@ -148,6 +186,12 @@ class Rules:
             )
         return self._sums[n]
 
+    def factors_of(self, n: int) -> Factors:
+        """What that is in terms of an operand."""
+        if n not in self._factors:
+            self._factors[n] = Factors.of(self.sum_of(n))
+        return self._factors[n]
+
     def product(
         self,
         left: Uncertain,
@@ -155,47 +199,88 @@ class Rules:
         value: Array,
         bias: Array | None = None,
         wider: bool | None = None,
-    ) -> tuple[Array, Array]:
-        """E of a matrix product `value`, and M, which no partial sum exceeds.
+    ) -> Array:
+        """E of a matrix product `value`.
 
-        M = |A| |B| + P with P = |A| E_B + E_A |B| + E_A E_B. `bias` (|b|, one more term of the
-        same sum) is added to every row; `wider` false forbids the wider accumulator.
+        `bias` (|b|, one more term of the same sum) is added to every row; `wider` false forbids
+        the wider accumulator. P = |A| E_B + E_A |B| + E_A E_B, and M as in `most_of`.
         """
-        propagated, total = _magnitudes(left, right)
         if self.wider if wider is None else wider:
-            error, total = self._summed_wider(left, propagated, total, value, bias)
+            error = self._summed_wider(left, right, value, bias)
         else:
-            if bias is not None:
-                total = total + bias
-            rule = self.sum_of(left.size.shape[-1] + (bias is not None))
-            error = rule.total * total + rule.underflow
-            error += rule.value * np.abs(value)
-            if propagated is not None:
-                error += rule.propagated * propagated
+            terms = left.size.shape[-1] + (bias is not None)
+            factors = self.factors_of(terms)
+            if right.error is None:
+                error = _times(factors.before(left), right.size)
+            else:
+                error = self._product_with(factors.before(right), left, right, factors)
+            error = self._rounded(error, terms, value, bias)
         self._add_to_product(error, left, right)
-        return error, total
+        return error
+
+    def sums_over_samples(
+        self, a: Uncertain, delta: Uncertain, by_weight: Array, by_bias: Array
+    ) -> tuple[Array, Array]:
+        """E of aᵀ δ and of the sums of δ, (1, n): two products that have δ in common.
+
+        Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
+        """
+        samples = delta.size.shape[-2]
+        if self.wider or self.adds(a.transposed.size.shape, delta.size.shape):
+            ones = Uncertain(np.ones((1, samples)), None)
+            of_bias = self.product(ones, delta, by_bias[None], wider=False)
+            return self.product(a.transposed, delta, by_weight), of_bias
+        factors = self.factors_of(samples)
+        before = factors.before(delta)
+        of_weight = self._product_with(before, a.transposed, delta, factors)
+        of_bias = np.add.reduce(before, -2, keepdims=True)
+        return (
+            self._rounded(of_weight, samples, by_weight),
+            self._rounded(of_bias, samples, by_bias),
+        )
+
+    def _product_with(
+        self, before: Array, left: Uncertain, right: Uncertain, factors: Factors
+    ) -> Array:
+        """|A| before + E_A (|B| + E_B), the latter as `factors` has it."""
+        error = _times(left.size, before)
+        if left.error is not None:
+            error += _times(left.error, factors.error * right.most)
+        return error
+
+    def _rounded(self, error: Array, terms: int, value: Array, bias: Array | None = None) -> Array:
+        """E of a sum from what its operands give, but for the scale of that."""
+        rule = self.sum_of(terms)
+        error *= self.factors_of(terms).scale
+        error += rule.value * np.abs(value)
+        least = rule.underflow if bias is None else rule.total * bias + rule.underflow
+        if isinstance(least, float) or least.ndim <= error.ndim:
+            error += least
+        else:  # arithmetics may differ by what underflows alone
+            error = error + least
+        return error
+
+    def most_of(self, left: Uncertain, right: Uncertain, bias: Array | None = None) -> Array:
+        """M = (|A| + E_A) (|B| + E_B) and |b|, which no partial sum of the product exceeds."""
+        most: Array = left.most @ right.most
+        return most if bias is None else most + bias
 
     def _summed_wider(
-        self,
-        left: Uncertain,
-        propagated: Array | None,
-        total: Array,
-        value: Array,
-        bias: Array | None,
-    ) -> tuple[Array, Array]:
-        """The same where the accumulator is wider: rounded once more to store, before the bias."""
+        self, left: Uncertain, right: Uncertain, value: Array, bias: Array | None
+    ) -> Array:
+        """E with a wider accumulator: rounded once more to store, before the bias."""
         n, inner = left.size.shape[-1], self.inner
-        carried = np.zeros_like(total) if propagated is None else propagated
+        total = self.most_of(left, right)
+        carried = _propagated(left, right)
         size = np.abs(value) + self.evaluation * (carried + 1.1 * n * self.u * total)
         alone = size if bias is None else size + bias
         partial = (1 + inner) * (total + alone + carried) / 2 + n * inner * total
         rounding = inner * total + (n - 1) * inner * partial
-        error = carried + rounding + 2 * n * self.eta
+        error: Array = carried + rounding + 2 * n * self.eta
         error += self.u * (size + carried + rounding)
-        if bias is None:
-            return error, total
-        error += self.u * (size + bias + error)
-        return error, total + bias
+        if bias is not None:
+            error += self.u * (size + bias + error)
+        return error
 
     def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
         """Whether a product of matrices of these shapes may be off by more than its sums are."""
@@ -249,11 +334,14 @@ class Together(Rules):
             setattr(self, name, _for_each([getattr(rules, name) for rules in members]))
         self.eta = np.array([rules.eta for rules in members]).reshape(-1, 1, 1)
         self.allowance = min(rules.allowance for rules in members)
-        self._sums = {}
+        self._sums, self._factors = {}, {}
 
     def gamma(self, k: int) -> Factor:
         factor = _for_each([rules.gamma(k) for rules in self.members])
         return np.reshape(factor, self.eta.shape) if isinstance(factor, np.ndarray) else factor
+
+    def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
+        return any(rules.adds(left[-2:], right[-2:]) for rules in self.members)
 
     def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         for place, rules in enumerate(self.members):
@@ -268,17 +356,16 @@ def _for_each(numbers: Sequence[float]) -> Factor:
     return np.array(numbers).reshape(-1, 1, 1)
 
 
-def _magnitudes(left: Uncertain, right: Uncertain) -> tuple[Array | None, Array]:
-    """P and M of a matrix product; no P where both operands are exact."""
-    if left.error is None:
-        if right.error is None:
-            return None, left.size @ right.size
-        propagated = left.size @ right.error
-    else:
-        propagated = left.error @ right.most
-        if right.error is not None:
-            propagated += left.size @ right.error
-    return propagated, left.size @ right.size + propagated
+def _times(left: Array, right: Array) -> Array:
+    """The product of matrices, or of stacks of them; `dot` has half the overhead of `@`."""
+    product: Array = left.dot(right) if left.ndim == right.ndim == 2 else left @ right
+    return product
+
+
+def _propagated(left: Uncertain, right: Uncertain) -> Array | float:
+    """P of a matrix product."""
+    propagated: Array | float = 0.0 if right.error is None else left.size @ right.error
+    return propagated if left.error is None else propagated + left.error @ right.most
 
 
 class Layer(NamedTuple):
@@ -308,11 +395,13 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     assert s is not None
     s = np.maximum(s, LEAST_SLOPE)
     middle = np.abs(1 - 2 * a)
-    shift = np.exp(rules.evaluation * e)
     m = np.expm1(e)
+    rise = m + 1
+    one = isinstance(rules.evaluation, float) and rules.evaluation == 1
+    shift = rise if one else np.exp(rules.evaluation * e)
     largest = s * m
     np.divide(1.0, largest, out=largest)
-    largest += 1 / np.maximum(a, 1 - a)
+    largest += 2 / (1 + middle)  # 1 / max(a, 1 - a)
     np.divide(shift, largest, out=largest)
     np.fmin(largest, 1.0, out=largest)  # fmin: an exponential may overflow
     roundings = SIGMOID_ROUNDINGS * rules.u
@@ -323,11 +412,11 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     # The last is for where s m underflows.
     least = 2 * rules.eta + 1 / rules.largest + LEAST_SLOPE
     error += least + rules.absolute * SIGMOID_ABSOLUTE * rules.u
-    shift *= s
-    slope_size = np.fmin(shift, 0.25, out=shift)
+    slope_size = shift * s
+    np.fmin(slope_size, 0.25, out=slope_size)
     growth = e * (1 + rules.evaluation)
     growth += middle
-    growth *= e * (1 + m)
+    growth *= e * rise
     np.minimum(growth, m, out=growth)
     growth += 2 * roundings
     growth *= slope_size

@@ -23,7 +23,7 @@ import numpy as np
 
 from crosscheck import double_double, exponential, reference
 from crosscheck.double_double import Pair
-from crosscheck.evaluation import Bound
+from crosscheck.evaluation import Bound, Trace
 from crosscheck.rounding_rules import ALLOWANCE
 from crosscheck.values import Array, Case, Enclosure
 
@@ -127,79 +127,122 @@ def error_of(a: Cut, b: Cut, bits: int) -> float:
 
 
 class Evaluated(NamedTuple):
-    """The gradients as pairs; errors of products by name; sigmoids, and their largest |z|.
+    """The gradients, in the order of `Architecture.tensor_names`, and what they may be off by.
 
-    `inner` are those on the way, `last` those of the gradients themselves, by the names under
-    which `bound.by_rules` notes the least E.
+    `trace` has the leading parts, rounded better than float64 alone would. `inner` are errors of
+    products on the way, `last` those of the gradients themselves, by the names under which
+    `bound.by_rules` notes the least E; `most` is the largest |z| of a sigmoid.
     """
 
-    tensors: list[Pair]
+    hi: list[Array]
+    lo: list[Array]
+    trace: Trace
     inner: dict[str, float]
     last: dict[str, float]
-    sigmoids: int
     most: float
 
 
-def evaluate(case: Case, scale: float) -> Evaluated | None:
-    """The gradients in the order of `Architecture.tensor_names`; None where a sigmoid saturates.
+class Layers:
+    """The way there and back, layer by layer; what it meets is kept for the trace."""
 
-    `scale` is as in Trace: 1 over a whole number in every convention of the cost.
-    """
-    of = case.architecture
-    bits = bits_of(max(*of.widths, case.samples) + 1)
-    weights = [
-        cut(np.concatenate([w, b[None]]), None, bits)
-        for w, b in zip(case.weights, case.biases, strict=True)
-    ]
-    a = Pair(case.inputs, np.zeros_like(case.inputs))
-    activations: list[Cut] = []
-    slopes: list[Pair | None] = []
-    inner: dict[str, float] = {}
-    last: dict[str, float] = {}
-    most = 0.0
-    for k, name in enumerate(of.activations):
-        activations.append(cut(*_with_ones(a), bits))
-        inner[f"z{k + 2}"] = error_of(activations[k], weights[k], bits)
-        a, slope = product(activations[k], weights[k]), None
-        if name == "sigmoid":
-            largest = float(np.abs(a.hi).max())
-            if not largest <= exponential.MOST_OF_PAIR:
-                return None
-            most = max(most, largest)
-            a, slope = _sigmoid(a)
-        slopes.append(slope)
-    delta = double_double.residual(a, case.targets, scale)
-    tensors: list[Pair] = []
-    for k in range(len(weights) - 1, -1, -1):
-        slope = slopes[k]
-        if slope is not None:
-            delta = double_double.times(delta, slope)
-        pieces, before = cut(*delta, bits), activations[k].transposed
-        hi, lo = product(before, pieces)
-        error = error_of(before, pieces, bits)
-        last |= {f"gradient of w{k + 2}": error, f"gradient of b{k + 2}": error}
-        tensors[:0] = [Pair(hi[:-1], lo[:-1]), Pair(hi[-1], lo[-1])]
-        if k:
-            back = weights[k].weights.transposed
-            delta = product(pieces, back)
-            inner[f"gradient of a{k + 1}"] = error_of(pieces, back, bits)
-    return Evaluated(tensors, inner, last, of.activations.count("sigmoid"), most)
+    def __init__(self, case: Case) -> None:
+        of = case.architecture
+        self.case, self.scale = case, reference.cost_scale(case)
+        self.bits = bits_of(max(*of.widths, case.samples) + 1)
+        self.weights = _cut_weights(case, self.bits)
+        self.activations: list[Cut] = []
+        self.a: list[Array] = [case.inputs]
+        self.z: list[Array] = []
+        self.slopes: list[Pair | None] = []
+        self.inner: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+        self.most = 0.0
+
+    def forward(self) -> Pair | None:
+        """a^N; None where a sigmoid is saturated."""
+        hi, lo, largest = _with_last(self.case.inputs, 1.0), None, None
+        a = None
+        for k, name in enumerate(self.case.architecture.activations):
+            if a is not None:
+                hi, lo = _with_last(a.hi, 1.0), _with_last(a.lo, 0.0)
+            operands = cut(hi, lo, self.bits, largest), self.weights[k]
+            self.activations.append(operands[0])
+            self.inner[f"z{k + 2}"] = error_of(*operands, self.bits)
+            a, slope, largest = product(*operands), None, None
+            self.z.append(a.hi)
+            if name == "sigmoid":
+                of_z = np.abs(a.hi)
+                self.most = max(self.most, float(np.maximum.reduce(of_z, None)))
+                if not self.most <= exponential.MOST_OF_PAIR:
+                    return None
+                a, slope = _sigmoid(a, of_z)
+                largest = 1.0
+            self.a.append(a.hi)
+            self.slopes.append(slope)
+        return a
+
+    def back(self, a: Pair) -> Evaluated:
+        """The gradients, from a^N."""
+        pulled_back = double_double.residual(a, self.case.targets, self.scale)
+        pulled, deltas, gradients = [pulled_back.hi], list[Array](), list[Pair]()
+        for k in range(len(self.weights) - 1, -1, -1):
+            slope = self.slopes[k]
+            delta = pulled_back if slope is None else double_double.times(pulled_back, slope)
+            pieces, before = cut(*delta, self.bits), self.activations[k].transposed
+            gradients.insert(0, product(before, pieces))
+            deltas.insert(0, delta.hi)
+            error = error_of(before, pieces, self.bits)
+            self.last |= {f"gradient of w{k + 2}": error, f"gradient of b{k + 2}": error}
+            if k:
+                through = self.weights[k].weights.transposed
+                pulled_back = product(pieces, through)
+                self.inner[f"gradient of a{k + 1}"] = error_of(pieces, through, self.bits)
+                pulled.insert(0, pulled_back.hi)
+        hi, lo = ([part for of in parts for part in (of[:-1], of[-1])] for parts in zip(*gradients))
+        slopes = [None if slope is None else slope.hi for slope in self.slopes]
+        trace = Trace(
+            self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale
+        )
+        return Evaluated(hi, lo, trace, self.inner, self.last, self.most)
 
 
-def _with_ones(a: Pair) -> Pair:
-    """Activations with a column of ones behind the others."""
-    samples, n = a.hi.shape
-    hi, lo = np.ones((samples, n + 1)), np.zeros((samples, n + 1))
-    hi[:, :n], lo[:, :n] = a
-    return Pair(hi, lo)
+def evaluate(case: Case) -> Evaluated | None:
+    """The case's gradients; None where this way is not for the network, or a sigmoid saturates."""
+    if not double_double.supports(case):
+        return None
+    with np.errstate(all="ignore"):
+        layers = Layers(case)
+        a = layers.forward()
+        return None if a is None else layers.back(a)
 
 
-def _sigmoid(z: Pair) -> tuple[Pair, Pair]:
+def _cut_weights(case: Case, bits: int) -> list[Cut]:
+    """The weights of each layer with the biases as their last row, cut all at once."""
+    parts = [x.ravel() for pair in zip(case.weights, case.biases, strict=True) for x in pair]
+    pieces, largest = (of := cut(np.concatenate(parts), None, bits))[:-1], of.largest
+    cuts, start = [], 0
+    for n, m in case.architecture.weight_shapes:
+        stop = start + (n + 1) * m
+        first, second, rest, hi = (piece[start:stop].reshape(n + 1, m) for piece in pieces)
+        cuts.append(Cut(first, second, rest, hi, largest))
+        start = stop
+    return cuts
+
+
+def _with_last(array: Array, last: float) -> Array:
+    """The matrix with one more column, of one number."""
+    rows, n = array.shape
+    found = np.empty((rows, n + 1))
+    found[:, :n], found[:, n] = array, last
+    return found
+
+
+def _sigmoid(z: Pair, size: Array) -> tuple[Pair, Pair]:
     """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
-    negative = z.hi < 0
-    low = np.where(negative, z.lo, -z.lo)
-    e = Pair(*exponential.exp_of_pair(-np.abs(z.hi), low))
-    return double_double.sigmoid_of(negative, double_double.wide(e))
+    low = np.copysign(1.0, z.hi)
+    low *= z.lo
+    e = Pair(*exponential.exp_of_pair(-size, -low))
+    return double_double.sigmoid_of(z.hi < 0, double_double.wide(e))
 
 
 def share_of(found: Evaluated, least: Mapping[str, float]) -> float:
@@ -213,29 +256,20 @@ def share_of(found: Evaluated, least: Mapping[str, float]) -> float:
     inner, last = (
         [error / least[name] for name, error in of.items()] for of in (found.inner, found.last)
     )
+    sigmoids = sum(slope is not None for slope in found.trace.slopes)
     of_sigmoid = exponential.error_of_pair(found.most) * 2.0**53
-    layers = len(found.tensors) // 2
-    return sum(inner) + max(last) + found.sigmoids * of_sigmoid + (layers + 1) * ENTRYWISE_SHARE
+    entrywise = (len(found.trace.z) + 1) * ENTRYWISE_SHARE
+    return sum(inner) + max(last) + sigmoids * of_sigmoid + entrywise
 
 
-def enclose(case: Case, limits: Bound, least: Mapping[str, float]) -> Enclosure | None:
-    """The enclosure of the case's exact gradient, or None where this way cannot tell.
+def enclose(found: Evaluated, limits: Bound, least: Mapping[str, float]) -> Enclosure | None:
+    """The enclosure of the exact gradient, or None where its radius would be too large.
 
     `limits` is the contracted B of float64, and `least` what `bound.by_rules` noted with it.
     """
-    if not double_double.supports(case) or limits.overflow or limits.growth > ALLOWANCE:
-        return None
-    with np.errstate(all="ignore"):
-        found = evaluate(case, reference.cost_scale(case))
-    if found is None:
+    if limits.overflow or limits.growth > ALLOWANCE:
         return None
     share = limits.growth * share_of(found, least)
-    if not share <= MOST_SHARE or not all(np.isfinite(pair.hi).all() for pair in found.tensors):
+    if not share <= MOST_SHARE:
         return None
-    return Enclosure(
-        [pair.hi for pair in found.tensors],
-        [pair.lo for pair in found.tensors],
-        [share * tensor for tensor in limits.tensors],
-        SOURCE,
-        BITS,
-    )
+    return Enclosure(found.hi, found.lo, [share * tensor for tensor in limits.tensors], SOURCE, BITS)

@@ -140,7 +140,7 @@ class Work:
         one, other = (Uncertain(np.abs(x), None) for x in operands)
         value = operands[0] @ operands[1] + (0.0 if b is None else b)
         size = None if b is None else np.abs(b)
-        allowed, _ = self.rules.product(one, other, value, size, wider)
+        allowed = self.rules.product(one, other, value, size, wider)
         if self.splits:
             return split_product(operands[0], operands[1], b), allowed
         return Exact(value, np.zeros_like(value), self.share * allowed), allowed

@@ -192,19 +192,29 @@ def decide(
 def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
     of = evidence.enclosure
-    parts = zip(gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors, strict=True)
+    parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
+    got, hi, lo, radius, allowed = (_end_to_end(tensors) for tensors in parts)
     with np.errstate(all="ignore"):
-        for got, hi, lo, radius, allowed in parts:
-            error = got.astype(np.float64) - hi
-            error -= lo
-            np.abs(error, error)
-            error += radius
-            if not (error <= allowed).all():
-                return False
-            # Where the median of B / |g| could exceed 1, it has to be known.
-            if 2 * np.count_nonzero(allowed >= np.abs(hi)) >= hi.size:
-                return False
+        error = got.astype(np.float64) - hi
+        error -= lo
+        np.abs(error, error)
+        error += radius
+        if not (error <= allowed).all():
+            return False
+        below = np.abs(hi) > allowed
+    # Where the median of B / |g| could exceed 1, it has to be known.
+    start = 0
+    for tensor in limits.tensors:
+        stop = start + tensor.size
+        if 2 * np.count_nonzero(below[start:stop]) <= tensor.size:
+            return False
+        start = stop
     return True
+
+
+def _end_to_end(tensors: Sequence[Array]) -> Array:
+    whole: Array = np.concatenate([tensor.ravel() for tensor in tensors])
+    return whole
 
 
 def measured_row(

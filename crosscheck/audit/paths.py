@@ -71,7 +71,7 @@ def _network(case: Case, rules: Rules) -> Network:
         bias = np.abs(case.biases[l - 2].astype(np.float64))
         w = rules.known(weights[l], None)
         z = trace.z[l - 2]
-        error, _ = rules.product(network.a[l - 1], w, z, bias)
+        error = rules.product(network.a[l - 1], w, z, bias)
         network.z[l] = rules.known(z, error)
         value, slope = reference.ACTIVATIONS["sigmoid"](z)
         layer = rounding_rules.ACTIVATIONS["sigmoid"](rules, z, error, value, slope)

@@ -124,7 +124,7 @@ class Bounded:
         value = self.value @ other.value
         left = rounding_rules.Uncertain(self.size, self.error)
         right = rounding_rules.Uncertain(other.size, other.error)
-        error, _ = (rules or self.rules).product(left, right, value.astype(np.float64))
+        error = (rules or self.rules).product(left, right, value.astype(np.float64))
         return Bounded(value, error, self.rules)
 
     def sum(self, axis: int) -> "Bounded":
