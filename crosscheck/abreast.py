@@ -27,10 +27,14 @@ SUPPORTED = ("sigmoid", "tanh", "identity")
 
 
 class Found(NamedTuple):
-    """A network's float64 gradient, as `Architecture.tensor_names`, and a bound for each rule."""
+    """A network's float64 gradient, as `Architecture.tensor_names`, and a bound for each rule.
+
+    `least` is as in `bound.by_rules`: the least E by any of the rules.
+    """
 
     gradient: list[Array]
     bounds: list[Bound]
+    least: dict[str, float]
 
 
 def supports(case: Case) -> bool:
@@ -80,6 +84,11 @@ class Shapes:
         most: Array = np.maximum.reduceat(flat.max(0), self.starts)
         return most
 
+    def least(self, flat: Array) -> Array:
+        """The smallest entry of each matrix, in any row of `flat`."""
+        least: Array = np.minimum.reduceat(flat.min(0), self.starts)
+        return least
+
 
 class Level:
     """One layer of each network that has so many; `inner` and `outer` are what it takes and gives.
@@ -99,6 +108,7 @@ class Level:
         self.cases, self.output = cases, j == 0
         self.widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
         self.first = [case.architecture.layers - 2 == j for case in cases]
+        self.layers = [case.architecture.layers - j for case in cases]
         pairs = list(zip((case.samples for case in cases), self.widths, strict=True))
         self.inner = Shapes([(samples, n + 1) for samples, (n, _) in pairs])
         self.outer = Shapes([(samples, m) for samples, (_, m) in pairs])
@@ -138,47 +148,44 @@ Sums = Callable[[int], Iterable[Array]]
 
 
 class Rounding:
-    """The rules, for arrays (V, total); products ask them network by network for what is extra."""
+    """The rules, for arrays (V, total), of which each matrix has its own number of terms."""
 
     def __init__(self, rules: Sequence[Rules]) -> None:
+        if any(type(of) is not Rules for of in rules):
+            raise ValueError("rules of another kind add to products: they are for `bound` alone")
         self.together = Together(rules)
         self.flat = copy(self.together)
         for name, value in vars(self.together).items():
             if isinstance(value, np.ndarray):
                 setattr(self.flat, name, value.reshape(-1, 1))
         self.flushing = [place for place, of in enumerate(rules) if of.tau]
-        self.slicing = [(place, of) for place, of in enumerate(rules) if type(of) is not Rules]
         self._sums: dict[int, Array] = {}
 
-    def of_sums(
-        self, shapes: Shapes, terms: Sequence[int], stack: Array, value: Array
-    ) -> tuple[Array, Array]:
-        """E and M, as `Rules.product`, of sums of so many terms; `stack` is |A| |B| and P."""
-        rule = shapes.spread(np.stack([self._sum(n) for n in terms], axis=-1))
-        total = stack[0] + stack[1]
-        error = rule[0] * total
-        error += rule[3]
-        error += rule[1] * np.abs(value)
-        error += rule[2] * stack[1]
-        return error, total
+    def before(self, shapes: Shapes, terms: Sequence[int], known: Array) -> tuple[Array, Array]:
+        """`Factors.before` of operands (2, V, total), and the factor of their errors."""
+        size, error = shapes.spread(self._factors(terms)[:2])
+        scaled = error * known[1]
+        scaled += known[0] if np.all(size == 1) else size * known[0]
+        return scaled, error
 
-    def _sum(self, n: int) -> Array:
-        """The four factors of `rounding_rules.Sum` for each rule, (4, V)."""
+    def rounded(self, shapes: Shapes, terms: Sequence[int], error: Array, value: Array) -> None:
+        """E of sums of so many terms, from what their operands give; as in `Rules`."""
+        scale, of_value, underflow = shapes.spread(self._factors(terms)[2:])
+        error *= scale
+        error += of_value * np.abs(value)
+        error += underflow
+
+    def _factors(self, terms: Sequence[int]) -> Array:
+        """(5, V, networks): of an operand's size and error, the scale, of |C|, and underflow."""
+        return np.stack([self._of_sum(n) for n in terms], axis=-1)
+
+    def _of_sum(self, n: int) -> Array:
         if n not in self._sums:
+            rule, factors = self.together.sum_of(n), self.together.factors_of(n)
+            numbers = factors.size, factors.error, factors.scale, rule.value, rule.underflow
             count = len(self.together.members)
-            factors = [np.broadcast_to(np.ravel(f), count) for f in self.together.sum_of(n)]
-            self._sums[n] = np.stack(factors)
+            self._sums[n] = np.stack([np.broadcast_to(np.ravel(x), count) for x in numbers])
         return self._sums[n]
-
-    def add(self, error: Array, left: Array, right: Array) -> None:
-        """What a product of two matrices may be off by beside its sums and what is flushed.
-
-        Operands are (2, V, …), or exact (…).
-        """
-        for place, rules in self.slicing:
-            if rules.adds(left.shape[-2:], right.shape[-2:]):
-                one, other = _uncertain(left, place), _uncertain(right, place)
-                rules._add_to_product(error[place], one, other)
 
     def add_flushed(
         self, error: Array, shapes: Shapes, terms: Sequence[int], rows: Sums, columns: Sums
@@ -211,12 +218,6 @@ def _rounding(rules: tuple[Rules, ...]) -> Rounding:
     return Rounding(rules)
 
 
-def _uncertain(operand: Array, place: int) -> Uncertain:
-    if operand.ndim == 2:
-        return Uncertain(operand, None)
-    return Uncertain(operand[0, place], operand[1, place])
-
-
 class Pass:
     """One pass over networks in the order of their depth, the deepest first."""
 
@@ -228,6 +229,7 @@ class Pass:
             for j in range(self.depths[0])
         ]
         self.growth, self.doubtful = np.ones(len(cases)), np.zeros(len(cases), bool)
+        self.least: list[dict[str, float]] = [{} for _ in cases]
         self.scale = np.array([reference.cost_scale(case) for case in cases])
         self.unscaled = np.maximum(1.0, 1 / self.scale)
         flat = self.rounding.flat
@@ -261,25 +263,32 @@ class Pass:
         kinks = [0] * len(case.architecture.tensor_names)
         growth = float(self.growth[i])
         split = case.architecture.split
-        return Found(split(rows[0]), [Bound(split(of), None, kinks, growth) for of in errors])
+        bounds = [Bound(split(of), None, kinks, growth) for of in errors]
+        return Found(split(rows[0]), bounds, self.least[i])
 
-    def _doubt(self, shapes: Shapes, error: Array) -> Array:
-        """Mark the networks where something may overflow; the largest E of each."""
-        most = shapes.most(error)
+    def _watch(self, level: Level, shapes: Shapes, error: Array, names: Sequence[str]) -> Array:
+        """Mark the networks where something may overflow; the largest E of each.
+
+        The least is noted by these names, behind which each network's own layer stands.
+        """
+        most, least = shapes.most(error), shapes.least(error)
         self.doubtful[: len(most)] |= ~(most < self.safe[: len(most)])
+        for noted, of, layer in zip(self.least, least.tolist(), level.layers, strict=False):
+            for name in names:
+                noted[f"{name}{layer}"] = of
         return most
 
     def _forward(self, level: Level) -> None:
-        z, stack = np.empty(level.outer.total), np.empty((2, self.count, level.outer.total))
-        for i, (of_z, of_stack) in enumerate(
-            zip(level.outer.views(z), level.outer.views(stack), strict=True)
-        ):
-            np.matmul(level.a[i], level.theta[i], out=of_z)
-            np.matmul(level.known[i], level.sizes[i], out=of_stack)
+        z, error = np.empty(level.outer.total), np.empty((self.count, level.outer.total))
         terms = [n + 1 for n, _ in level.widths]
-        error, _ = self.rounding.of_sums(level.outer, terms, stack, z)
-        for i, of_error in enumerate(level.outer.views(error) if self.rounding.slicing else ()):
-            self.rounding.add(of_error, level.known[i][..., :-1], level.sizes[i][:-1])
+        before, _ = self.rounding.before(level.inner, terms, level._known)
+        products = zip(
+            level.inner.views(before), level.outer.views(z), level.outer.views(error), strict=True
+        )
+        for i, (of_before, of_z, of_error) in enumerate(products):
+            np.matmul(level.a[i], level.theta[i], out=of_z)
+            np.matmul(of_before, level.sizes[i], out=of_error)
+        self.rounding.rounded(level.outer, terms, error, z)
         self.rounding.add_flushed(
             error,
             level.outer,
@@ -287,7 +296,7 @@ class Pass:
             lambda place: (most[place, :, :-1].sum(1) for most in level.most),
             lambda place: (size[:-1].sum(0) for size in level.sizes),
         )
-        most = self._doubt(level.outer, error)
+        most = self._watch(level, level.outer, error, ["z"])
         self.growth[: len(most)] *= rounding_rules.growth_of(level.name, most)
         level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
         rule = rounding_rules.ACTIVATIONS[level.name]
@@ -318,58 +327,52 @@ class Pass:
 
     def _gradients(self, level: Level, delta: Array, known: Array) -> list[Array]:
         """For each network the gradients of weights and biases, (1 + V, entries): values and E."""
-        stack, value = np.empty((2, self.count, level.block.total)), np.empty(level.block.total)
-        deltas, of_delta = level.outer.views(delta), level.outer.views(known)
-        most = level.outer.views(known[0] + known[1])
-        products = zip(level.block.views(value), level.block.views(stack), strict=True)
-        for i, (of_value, of_stack) in enumerate(products):
-            np.matmul(level.a[i].T, deltas[i], out=of_value)
-            taken = level.known[i].swapaxes(-1, -2)
-            np.matmul(taken[0], of_delta[i], out=of_stack)
-            if not level.first[i]:
-                of_stack[1] += taken[1] @ most[i]
+        value, error = np.empty(level.block.total), np.empty((self.count, level.block.total))
         terms = [case.samples for case in level.cases]
-        error, total = self.rounding.of_sums(level.block, terms, stack, value)
-        totals = level.block.views(total)
+        before, of_error = self.rounding.before(level.outer, terms, known)
+        most = known[0] + known[1]
+        sums = [of.sum(1, keepdims=True) for of in level.outer.views(most)]
+        parts = (delta, before, of_error * most)
+        operands = zip(*(level.outer.views(part) for part in parts), strict=True)
+        products = zip(level.block.views(value), level.block.views(error), strict=True)
+        for i, ((of_value, mine), (deltas, scaled, weighted)) in enumerate(
+            zip(products, operands, strict=True)
+        ):
+            np.matmul(level.a[i].T, deltas, out=of_value)
+            taken = level.known[i].swapaxes(-1, -2)
+            np.matmul(taken[0], scaled, out=mine)
+            if not level.first[i]:
+                mine += taken[1] @ weighted
+        self.rounding.rounded(level.block, terms, error, value)
         self.rounding.add_flushed(
             error,
             level.block,
             terms,
             lambda place: (taken[place].sum(0) for taken in level.most),
-            lambda place: (of_total[place, -1] for of_total in totals),
+            lambda place: (of[place, 0] for of in sums),
         )
-        self._add_to_gradients(level, level.block.views(error), totals, of_delta)
-        self._doubt(level.block, error)
+        # Underflow where a mean scales the activations first.
+        etas = self.rounding.together.eta * self.unscaled[:, None, None, None]
+        for eta, mine, of_sum in zip(etas, level.block.views(error), sums, strict=False):
+            mine[:, :-1] += eta * of_sum
+        self._watch(level, level.block, error, ["gradient of w", "gradient of b"])
         both = np.concatenate([value[None], error])
         return [part.reshape(1 + self.count, -1) for part in level.block.views(both)]
-
-    def _add_to_gradients(
-        self, level: Level, errors: list[Array], totals: list[Array], of_delta: list[Array]
-    ) -> None:
-        """Underflow where a mean scales the activations first, and what a product adds."""
-        etas = self.rounding.together.eta * self.unscaled[:, None, None, None]
-        for eta, error, total in zip(etas, errors, totals, strict=False):
-            error[:, :-1] += eta * total[:, -1:]
-        for i, error in enumerate(errors if self.rounding.slicing else ()):
-            taken = level.known[i].swapaxes(-1, -2)
-            self.rounding.add(error[:, :-1], taken[..., :-1, :], of_delta[i])
-            ones = np.ones((1, level.cases[i].samples))
-            self.rounding.add(error[:, -1:], ones, of_delta[i])
 
     def _pull_back(
         self, level: Level, under: Level, delta: Array, known: Array
     ) -> tuple[Array, Array]:
         """∂cost/∂a of the layer below, of the networks that have one."""
-        value, stack = np.empty(under.outer.total), np.empty((2, self.count, under.outer.total))
-        deltas, of_delta = level.outer.views(delta), level.outer.views(known)
-        products = zip(under.outer.views(value), under.outer.views(stack), strict=True)
-        for i, (of_value, of_stack) in enumerate(products):
-            np.matmul(deltas[i], level.theta[i][:-1].T, out=of_value)
-            np.matmul(of_delta[i], level.sizes[i][:-1].T, out=of_stack)
-        terms = [m for _, m in level.widths[: len(under.cases)]]
-        error, _ = self.rounding.of_sums(under.outer, terms, stack, value)
-        for i, of_error in enumerate(under.outer.views(error) if self.rounding.slicing else ()):
-            self.rounding.add(of_error, of_delta[i], level.sizes[i][:-1].T)
+        value, error = np.empty(under.outer.total), np.empty((self.count, under.outer.total))
+        terms = [m for _, m in level.widths]
+        before, _ = self.rounding.before(level.outer, terms, known)
+        operands = zip(level.outer.views(delta), level.outer.views(before), strict=True)
+        products = zip(under.outer.views(value), under.outer.views(error), operands, strict=False)
+        for i, (of_value, of_error, (deltas, scaled)) in enumerate(products):
+            np.matmul(deltas, level.theta[i][:-1].T, out=of_value)
+            np.matmul(scaled, level.sizes[i][:-1].T, out=of_error)
+        terms = terms[: len(under.cases)]
+        self.rounding.rounded(under.outer, terms, error, value)
         most = level.outer.views(known[0] + known[1])[: len(under.cases)]
         self.rounding.add_flushed(
             error,
@@ -378,5 +381,5 @@ class Pass:
             lambda place: (of_delta[place].sum(1) for of_delta in most),
             lambda place: (size[:-1].sum(1) for size in level.sizes),
         )
-        self._doubt(under.outer, error)
+        self._watch(under, under.outer, error, ["gradient of a"])
         return value, self.rounding.stack(value, error)

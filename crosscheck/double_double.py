@@ -23,7 +23,7 @@ import numpy as np
 
 from crosscheck import bound, reference, rounding_rules
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.evaluation import Bound
+from crosscheck.evaluation import Trace
 from crosscheck.exponential import exp
 from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case, Enclosure
@@ -237,10 +237,10 @@ class DoubleDoubleRules(Rules):
 RULES = DoubleDoubleRules()
 
 
-def enclose(case: Case, radius: Bound | None = None) -> Enclosure | None:
+def enclose(case: Case, trace: Trace | None = None) -> Enclosure | None:
     """The enclosure of the case's exact gradient, or None where this arithmetic cannot tell.
 
-    `radius` is the contracted bound by RULES, where it is known already.
+    `trace` is the evaluation in float64 that the bound needs, where it is known already.
     """
     if not supports(case):
         return None
@@ -248,7 +248,7 @@ def enclose(case: Case, radius: Bound | None = None) -> Enclosure | None:
         pairs = gradient(case, reference.cost_scale(case))
     if not all(np.isfinite(pair.hi).all() for pair in pairs):
         return None
-    radius = radius or bound.by_rules(case, reference.evaluate(case), RULES)[0]
+    radius = bound.by_rules(case, trace or reference.evaluate(case), RULES)[0]
     return Enclosure(
         [pair.hi for pair in pairs],
         [pair.lo for pair in pairs],

@@ -1,6 +1,6 @@
 """What a case is judged by: its enclosure, and the bounds of what engines promise."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -53,9 +53,8 @@ class Evidence:
         self._correlated: dict[Arithmetic, Correlated] = {}
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
-        self._radius: Bound | None = None
         self._sliced: sliced.Evaluated | None = None
-        self._least: dict[str, float] = {}
+        self._least: Mapping[str, float] = {}
         self._gradient: Sequence[Array] | None = None
 
     @cached_property
@@ -78,16 +77,14 @@ class Evidence:
 
     def _bound_joined(self) -> None:
         """B of the arithmetics that are joined, and what the reference's radius needs."""
-        if self.case.dtype == "float64" and self.joined == (self.plain,):
+        if self.case.dtype == "float64":
             self._sliced = sliced.evaluate(self.case)
             if self._sliced:
                 self.trace = self._sliced.trace
-            rules = rounding_rules.rules_of(self.plain)
-            found = bound.by_rules(self.case, self.trace, rules, self._least)
-        else:
-            rules = rounding_rules.together(tuple(self.rules))
-            found = bound.by_rules(self.case, self.trace, rules)
-        self.take(found, self.trace.tensors())
+        rules = rounding_rules.together(tuple(self.rules))
+        least: dict[str, float] = {}
+        found = bound.by_rules(self.case, self.trace, rules, least)
+        self.take(found, self.trace.tensors(), least)
 
     @cached_property
     def plain(self) -> Arithmetic:
@@ -102,15 +99,15 @@ class Evidence:
 
     @property
     def rules(self) -> list[Rules]:
-        """The rules of that pass: those of the reference's radius last, if it needs its own."""
-        rules = [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
-        return [*rules, double_double.RULES] if double_double.supports(self.case) else rules
+        """The rules of that pass."""
+        return [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
 
-    def take(self, bounds: Sequence[Bound], gradient: Sequence[Array] | None = None) -> None:
-        """What a pass with `rules` found, and the float64 gradient with it."""
-        self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=False)}
-        self._radius = bounds[-1] if len(bounds) > len(self.joined) else None
-        self._gradient = gradient
+    def take(
+        self, bounds: Sequence[Bound], gradient: Sequence[Array], least: Mapping[str, float]
+    ) -> None:
+        """What a pass with `rules` found: the float64 gradient with it, and the least E."""
+        self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=True)}
+        self._gradient, self._least = gradient, least
 
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
         """The ℓ2 bound and what goes with it."""
@@ -158,11 +155,11 @@ class Evidence:
     def _for_float64(self) -> Enclosure:
         """The cheapest whose radius suffices: slices, double-doubles, balls."""
         limits = self.bound(self.plain)
-        if self._sliced:
-            enclosure = sliced.enclose(self._sliced, limits, self._least)
-            if enclosure is not None:
-                return enclosure
-        found = double_double.enclose(self.case, self._radius)
+        of_slices = self._sliced or sliced.evaluate(self.case)
+        found = sliced.enclose(of_slices, limits, self._least) if of_slices else None
+        if found is not None:
+            return found
+        found = double_double.enclose(self.case, self.trace)
         narrow = found is not None and _is_narrow(found, limits.tensors)
         return found if found is not None and narrow else self._balls()
 
@@ -191,7 +188,7 @@ def prepare(evidence: Sequence[Evidence]) -> None:
         together = abreast.evaluate([one.case for one in group], group[0].rules)
         for one, found in zip(group, together, strict=True):
             if found:
-                one.take(found.bounds, found.gradient)
+                one.take(found.bounds, found.gradient, found.least)
 
 
 def _joins(arithmetic: Arithmetic) -> bool:

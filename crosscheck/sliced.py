@@ -198,11 +198,12 @@ class Layers:
                 pulled_back = product(pieces, through)
                 self.inner[f"gradient of a{k + 1}"] = error_of(pieces, through, self.bits)
                 pulled.insert(0, pulled_back.hi)
-        hi, lo = ([part for of in parts for part in (of[:-1], of[-1])] for parts in zip(*gradients))
-        slopes = [None if slope is None else slope.hi for slope in self.slopes]
-        trace = Trace(
-            self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale
+        hi, lo = (
+            [part for pair in gradients for part in (pair[place][:-1], pair[place][-1])]
+            for place in range(2)
         )
+        slopes = [None if slope is None else slope.hi for slope in self.slopes]
+        trace = Trace(self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale)
         return Evaluated(hi, lo, trace, self.inner, self.last, self.most)
 
 
@@ -272,4 +273,6 @@ def enclose(found: Evaluated, limits: Bound, least: Mapping[str, float]) -> Encl
     share = limits.growth * share_of(found, least)
     if not share <= MOST_SHARE:
         return None
-    return Enclosure(found.hi, found.lo, [share * tensor for tensor in limits.tensors], SOURCE, BITS)
+    return Enclosure(
+        found.hi, found.lo, [share * tensor for tensor in limits.tensors], SOURCE, BITS
+    )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crosscheck import double_double as dd
-from crosscheck.exponential import exp
+from crosscheck.exponential import MOST_OF_PAIR, error_of_pair, exp, exp_of_pair
 
 
 def relative_error(x, value):
@@ -30,6 +30,23 @@ def test_it_is_as_accurate_as_the_bound_takes_it_to_be(spread):
         flint.ctx.prec = precision
     assert max(errors) <= max(2.0**-102, spread * 2.0**-105)
     assert max(errors) <= 2.0**-96
+
+
+@pytest.mark.parametrize("spread", [1e-20, 1e-3, 1.0, 5.0, 30.0, MOST_OF_PAIR])
+def test_the_one_in_float64_is_as_accurate_as_its_error_says(spread):
+    rng = np.random.default_rng(1)
+    x = -np.append(rng.uniform(0, spread, 1000), [0.0, spread])
+    low = np.spacing(x) * rng.uniform(-0.5, 0.5, len(x))
+    got = exp_of_pair(x, low)
+    precision = flint.ctx.prec
+    flint.ctx.prec = 300
+    try:
+        errors = [relative_error(of[:2], of[2:]) for of in zip(x, low, *got, strict=True)]
+    finally:
+        flint.ctx.prec = precision
+    assert max(errors) <= error_of_pair(spread) / 1.5
+    assert max(errors) >= error_of_pair(spread) / 32 or spread < 1  # the error says something
+    assert np.all(np.abs(got[1]) <= 2.0**-52 * got[0])
 
 
 def test_zero_and_what_underflows():

@@ -1,0 +1,219 @@
+"""The reference by slices: it encloses what balls enclose, by a share of B that is a theorem."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from crosscheck import (
+    bound,
+    double_double,
+    exponential,
+    oracle,
+    reference,
+    rounding_rules,
+    sampling,
+    sliced,
+)
+from crosscheck.arithmetic import Arithmetic
+from crosscheck.distribution import Distribution
+from crosscheck.evidence import Evidence, first_disagreement, prepare
+
+PLAIN = rounding_rules.rules_of(Arithmetic("float64"))
+
+DISTRIBUTIONS = {
+    "any": Distribution(),
+    "small": Distribution(widths=(1, 8), samples=(1, 8)),
+    "wide": Distribution(layers=(3, 4), widths=(24, 96), samples=(16, 80)),
+    "deep": Distribution(layers=(8, 12), widths=(2, 12), samples=(1, 20)),
+    "sums": Distribution(widths=(1, 16), samples=(1, 16), cost="sum_squared_error"),
+    "means": Distribution(widths=(1, 16), samples=(1, 16), cost="mean_squared_error"),
+    "sigmoid": Distribution(widths=(1, 30), output="sigmoid"),
+    "linear": Distribution(widths=(1, 30), hidden="identity"),
+}
+
+
+def judged(case):
+    """What is found of a case, with its B and least E."""
+    found = sliced.evaluate(case)
+    if found is None:
+        return None
+    least = {}
+    limits = bound.by_rules(case, found.trace, PLAIN, least)[0]
+    return found, limits, least
+
+
+def enclosed(case):
+    given = judged(case)
+    return given and sliced.enclose(*given)
+
+
+def farthest(found, balls):
+    """The largest distance from the balls' midpoints, in radii of both."""
+    parts = zip(found.hi, found.lo, found.radius, balls.hi, balls.lo, balls.radius, strict=True)
+    return max(float((np.abs((h - g) + (l - k)) / (r + s)).max()) for h, l, r, g, k, s in parts)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_it_lies_within_its_radius_of_the_balls(name):
+    ruled = 0
+    for index in range(30):
+        case = sampling.draw(DISTRIBUTIONS[name], 4, index, "float64")
+        found = enclosed(case)
+        if found is None:
+            continue
+        ruled += 1
+        assert farthest(found, oracle.enclose(case, 256)) <= 0.1, case.id
+    assert ruled >= 15
+
+
+def test_its_radius_is_a_small_share_of_the_bound():
+    for index in range(8, 60):
+        case = sampling.draw(DISTRIBUTIONS["any"], 0, index, "float64")
+        if case.scale > 5:
+            continue
+        evidence = Evidence(case)
+        assert evidence.enclosure.source == sliced.SOURCE
+        limits = evidence.bound(Arithmetic("float64")).tensors
+        for radius, allowed in zip(evidence.enclosure.radius, limits, strict=True):
+            assert np.all(radius <= 2.0**-20 * allowed)
+
+
+def test_cases_that_are_prepared_together_are_enclosed_as_each_alone():
+    cases = [sampling.draw(DISTRIBUTIONS["any"], 0, i, "float64") for i in range(8, 40)]
+    together = [Evidence(case) for case in cases]
+    prepare(together)
+    for case, one in zip(cases, together, strict=True):
+        alone = Evidence(case).enclosure
+        assert one.enclosure.source == alone.source
+        for x, y in zip(
+            (*alone.hi, *alone.lo), (*one.enclosure.hi, *one.enclosure.lo), strict=True
+        ):
+            np.testing.assert_array_equal(x, y)
+        for x, y in zip(alone.radius, one.enclosure.radius, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9)
+
+
+def wrong_sigmoid(z, size):
+    a, slope = right_sigmoid(z, size)
+    return a, double_double.exact(slope.hi)
+
+
+def wrong_product(a, b):
+    """A product whose last piece is left out, as if two were enough."""
+    return right_product(a, b._replace(rest=0 * b.rest))
+
+
+right_sigmoid, right_product = sliced._sigmoid, sliced.product
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"), [("_sigmoid", wrong_sigmoid), ("product", wrong_product)]
+)
+def test_a_wrong_operation_leaves_the_radius(place, wrong, monkeypatch):
+    case = sampling.draw(DISTRIBUTIONS["wide"], 4, 9, "float64")
+    balls = oracle.enclose(case, 256)
+    assert farthest(enclosed(case), balls) < 0.1
+    monkeypatch.setattr(sliced, place, wrong)
+    assert farthest(enclosed(case), balls) > 1
+
+
+@pytest.mark.parametrize("operation", ["z2", "gradient of a2", "gradient of w2", "sigmoid"])
+def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeypatch):
+    """An operation that errs by all its κ of E, entry by entry, stays within the radius.
+
+    The errors are put into the results as they come, and made large, so that they show: κ = 2^-24.
+    """
+    case = sampling.draw(DISTRIBUTIONS["wide"], 4, 9, "float64")
+    balls, clean = oracle.enclose(case, 256), judged(case)
+    found, limits, least = clean
+    rng, kappa = np.random.default_rng(0), 2.0**-24
+    if operation == "sigmoid":
+
+        def spoiled(z, size):
+            a, slope = right_sigmoid(z, size)
+            relative = kappa * 2.0**-53 * rng.choice([-1.0, 1.0], size.shape)
+            return (
+                double_double.Pair(a.hi, a.lo + 1.5 * relative * a.hi),
+                double_double.Pair(slope.hi, slope.lo + 2 * relative * slope.hi),
+            )
+
+        monkeypatch.setattr(sliced, "_sigmoid", spoiled)
+        monkeypatch.setattr(exponential, "error_of_pair", lambda most: kappa * 2.0**-53)
+    else:
+        calls = iter(range(100))
+        layers = case.architecture.layers - 1
+        # Products in their order: z2 … zN, then backward the gradient and ∂cost/∂a in turn.
+        backward = [f"{kind}{l}" for l in range(layers + 1, 1, -1) for kind in "wa"]
+        order = [*(f"z{l}" for l in range(2, layers + 2)), *backward]
+        at = order.index({"gradient of a2": "a3", "gradient of w2": "w2"}.get(operation, operation))
+
+        def spoiled(a, b):
+            right = right_product(a, b)
+            if next(calls) != at:
+                return right
+            error = kappa * least[operation] * rng.choice([-1.0, 1.0], right.hi.shape)
+            return double_double.Pair(right.hi, right.lo + error)
+
+        monkeypatch.setattr(sliced, "product", spoiled)
+        where = found.inner if operation in found.inner else found.last
+        where[operation] = kappa * least[operation]
+    again = sliced.evaluate(case)
+    enclosure = sliced.enclose(again._replace(inner=found.inner, last=found.last), limits, least)
+    assert 1e-6 < farthest(enclosure, balls) <= 1
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([0, 3, 30]))
+def test_a_product_is_within_its_error(seed, n, spread):
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((3, n)) * 10.0 ** rng.integers(-spread, spread + 1, (3, n))
+    b = rng.standard_normal((n, 2)) * 10.0 ** rng.integers(-spread, spread + 1, (n, 2))
+    a_low, b_low = (np.spacing(x) * rng.uniform(-0.5, 0.5, x.shape) for x in (a, b))
+    bits = sliced.bits_of(n)
+    left, right = sliced.cut(a, a_low, bits), sliced.cut(b, b_low, bits)
+    found, allowed = sliced.product(left, right), sliced.error_of(left, right, bits)
+    for i in range(3):
+        for j in range(2):
+            exact = sum(
+                (Fraction(a[i, k]) + Fraction(a_low[i, k]))
+                * (Fraction(b[k, j]) + Fraction(b_low[k, j]))
+                for k in range(n)
+            )
+            error = abs(exact - Fraction(found.hi[i, j]) - Fraction(found.lo[i, j]))
+            assert error <= Fraction(allowed)
+
+
+def drawn(**changes):
+    return replace(sampling.draw(DISTRIBUTIONS["small"], 0, 9, "float64"), **changes)
+
+
+def test_what_it_cannot_tell_it_leaves_to_others():
+    plain = drawn()
+    assert enclosed(plain) is not None
+    saturated = drawn(biases=tuple(b + 100 for b in plain.biases))
+    assert sliced.evaluate(saturated) is None
+    tanh = sampling.draw(Distribution(widths=(1, 4), hidden="tanh"), 0, 9, "float64")
+    assert sliced.evaluate(tanh) is None
+    assert sliced.evaluate(sampling.draw(Distribution(), 0, 9, "float32")) is None
+    no_inputs = drawn(inputs=np.zeros_like(plain.inputs))  # E of ∂cost/∂w^2 is underflow alone
+    tiny = drawn(inputs=plain.inputs * 1e-290)
+    huge = drawn(targets=plain.targets * 1e160)
+    for case in (no_inputs, tiny, huge):
+        assert enclosed(case) is None
+        found = Evidence(case)
+        assert found.enclosure.source != sliced.SOURCE
+        assert first_disagreement(found.enclosure, oracle.enclose(case, 512)) is None
+
+
+def test_the_bound_is_the_same_by_its_trace_as_by_float64():
+    """Its trace is rounded better; B has room for either."""
+    for index in range(8, 20):
+        case = sampling.draw(DISTRIBUTIONS["any"], 0, index, "float64")
+        found = judged(case)
+        if found is None:
+            continue
+        other = bound.by_rules(case, reference.evaluate(case), PLAIN)[0]
+        for x, y in zip(found[1].tensors, other.tensors, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6)
