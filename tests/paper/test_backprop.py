@@ -131,3 +131,54 @@ def test_the_print_is_wrong_where_the_notes_say(layers, reading):
     assert wrong == (
         apart if reading == "identity" else set(case.architecture.tensor_names) - apart
     )
+
+
+def large(seed):
+    """Networks whose gradients are large enough for their memory to be used again."""
+    rng = np.random.default_rng(seed)
+    shapes = (200, 180), (180, 150)
+    weights = [rng.standard_normal(shape) / 10 for shape in shapes]
+    biases = [rng.standard_normal(shape[1]) for shape in shapes]
+    return weights, biases, rng.standard_normal((7, 200)), rng.standard_normal((7, 150))
+
+
+def test_what_anybody_still_sees_of_large_gradients_is_left_alone():
+    """The array itself, a view, what another library made of it, and a buffer's memory."""
+    import torch
+
+    ways = (lambda w: w, lambda w: w[1:, ::2].T, torch.from_numpy, memoryview)
+    seen = []
+    for seed, way in enumerate(ways):
+        composed = contracted_numpy.gradient(*large(seed), linear=False)
+        seen.append((way(composed.weights[0]), np.asarray(way(composed.weights[0])).copy()))
+        del composed
+    for seed in range(4, 12):
+        contracted_numpy.gradient(*large(seed), linear=False)
+    for now, before in seen:
+        np.testing.assert_array_equal(np.asarray(now), before)
+
+
+def test_the_memory_of_large_gradients_is_used_again_once_they_are_gone():
+    def address():
+        return contracted_numpy.gradient(*large(0), linear=False).weights[0].ctypes.data
+
+    places = [address() for _ in range(4)]
+    assert len(set(places)) == 1
+    kept = contracted_numpy.gradient(*large(0), linear=False)
+    assert address() != kept.weights[0].ctypes.data
+
+
+def test_threads_share_no_memory():
+    from concurrent.futures import ThreadPoolExecutor
+
+    def mine(seed):
+        for _ in range(30):
+            composed = contracted_numpy.gradient(*large(seed), linear=False)
+        return composed
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(mine, range(8)))
+    for seed, composed in enumerate(found):
+        alone = contracted_numpy.gradient(*large(seed), linear=False)
+        for one, other in zip(composed.weights, alone.weights, strict=True):
+            np.testing.assert_array_equal(one, other)
