@@ -21,6 +21,7 @@ from crosscheck.contestants import (
     torch_steady,
     verdict_of,
 )
+from crosscheck.evidence import Evidence
 from crosscheck.timing import ROUNDS, Action, ratio, times
 from crosscheck.values import Architecture
 
@@ -114,6 +115,7 @@ def _compared(found: Mapping[str, list[float]], expected: float) -> dict[str, An
     for name in ("products", "torch", "torch.compile", "jax"):
         known = name in found
         line[f"/ {name}"] = str(ratio(found["ours"], found[name])) if known else NOT_AVAILABLE
+    line[FLOOR] = str(ratio(found["products"], found["jax"]))
     if "paper" in found:
         line["/ paper"] = str(timing.figure(once / np.array(found["paper"])))
     else:
@@ -123,6 +125,8 @@ def _compared(found: Mapping[str, list[float]], expected: float) -> dict[str, An
 
 NOT_AVAILABLE = "not available: no C++ compiler"
 ONE_THREAD = "/ ours on one thread"
+FLOOR = "products / jax"
+"""Where the bare products of this BLAS take longer than the whole of a rival, nothing helps."""
 
 
 def _label(widths: Sequence[int]) -> str:
@@ -171,7 +175,7 @@ def costs(rounds: int = 5, ladder: Any = COSTS) -> Any:
 
 
 def _parts_of_a_verdict(widths: tuple[int, ...], samples: int) -> dict[str, Action]:
-    from crosscheck import bound, double_double, oracle, reference, stagewise
+    from crosscheck import bound, double_double, oracle, reference, sliced, stagewise, verdict
     from crosscheck.engines import names
     from crosscheck.sensitivities import Sensitivities
 
@@ -186,9 +190,11 @@ def _parts_of_a_verdict(widths: tuple[int, ...], samples: int) -> dict[str, Acti
         "B": lambda: bound.contracted(case, trace, promise),
         "stagewise (float32)": lambda: list(stagewise.checks(narrow, stages, narrow_promise)),
         "ℓ2": lambda: Sensitivities.of(case, trace, promise, order),
+        "slices": lambda: sliced.evaluate(case),
         "double-double": lambda: double_double.enclose(case),
         "oracle": lambda: oracle.enclose(case),
         "verdict": verdict_of(case),
+        "with rows": lambda: verdict.judge(Evidence(case), promise, engine.gradients(case)),
     }
 
 

@@ -118,7 +118,7 @@ def jax_steady(case: Any) -> Action:
 def verdict_of(case: Any) -> Action:
     """Our verdict on a float64 gradient, the gradient included: every entry, certified.
 
-    Like the rivals' it says yes or no; what rows tell beyond that is `measuring_of`.
+    Like the rivals' it measures nothing beyond that: no ulps, no medians.
     """
     from crosscheck import verdict
     from crosscheck.engines import names

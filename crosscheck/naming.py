@@ -26,7 +26,7 @@ from crosscheck.faults.catalogue import FaultyEngine, ScaledEngine
 from crosscheck.faults.interface import Fault
 from crosscheck.observation import Hypothesis, Predictions
 from crosscheck.proportions import with_intervals
-from crosscheck.verdict import judge
+from crosscheck.verdict import decide
 
 SHARED = 16
 """Engines that are run on the same cases; others get others."""
@@ -172,7 +172,7 @@ def _row(trial: Trial, drawn: list[tuple[Evidence, Predictions]]) -> dict[str, A
 def _verdicts(engine: Engine, evidence: Evidence) -> set[str]:
     """The verdicts on an engine's tensors, as a black box."""
     promised = black_box.arithmetic(evidence.case.dtype)
-    return {row["verdict"] for row in judge(evidence, promised, engine.gradients(evidence.case))}
+    return {word for word, _ in decide(evidence, promised, engine.gradients(evidence.case))}
 
 
 def outcome(truth: Hypothesis | None, said: Diagnosis | None) -> str:

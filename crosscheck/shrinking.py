@@ -16,7 +16,7 @@ from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine
 from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture, Array, Case
-from crosscheck.verdict import judge
+from crosscheck.verdict import decide
 
 SIMPLE = 8
 """Simple numbers are k/4 with |k| up to this."""
@@ -45,9 +45,11 @@ def failure(engine: Engine, case: Case) -> Failure | None:
         return Failure("Malformed", str(error))
     except Exception as error:
         return Failure(type(error).__name__, f"{type(error).__name__}: {error}")
-    rows = judge(Evidence(case), engine.arithmetic(case.dtype), gradients)
-    defects = [row for row in rows if row["verdict"] == "DEFECT"]
-    return Failure("DEFECT", f"{defects[0]['tensor']} {defects[0]['reason']}") if defects else None
+    verdicts = decide(Evidence(case), engine.arithmetic(case.dtype), gradients)
+    for tensor, (verdict, reason) in zip(case.architecture.tensor_names, verdicts, strict=True):
+        if verdict == "DEFECT":
+            return Failure("DEFECT", f"{tensor} {reason}")
+    return None
 
 
 class OutOfTime(BaseException):

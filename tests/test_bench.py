@@ -84,6 +84,7 @@ def test_gradients_are_compared_for_each_number_of_threads(here, monkeypatch):
     table = bench.gradients(3, TINY)
     assert list(table["threads"]) == [1, 2, 1, 2]
     assert list(table["dtype"]) == ["float32"] * 2 + ["float64"] * 2
+    assert list(table[bench.FLOOR]) == ["0.125 (0.125 – 0.125)"] * 4
     assert list(table["/ torch"][:2]) == ["0.5 (0.5 – 0.5)", "0.25 (0.25 – 0.25)"]
     assert list(table["/ paper"][:2]) == ["0.05 (0.05 – 0.05)", "0.025 (0.025 – 0.025)"]
     assert list(table[bench.ONE_THREAD][:2]) == ["1 (1 – 1)", "0.5 (0.5 – 0.5)"]

@@ -12,7 +12,7 @@ from crosscheck.engines import names
 from crosscheck.evidence import Evidence
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Gradients
-from crosscheck.verdict import judge, rule
+from crosscheck.verdict import decide, judge, rule
 
 ONE = Distribution((3, 3), (4, 4), (4, 4), "sigmoid", scales=(1.0,))
 
@@ -140,3 +140,38 @@ def test_relu_at_its_kink_is_inconclusive():
     by_tensor = {row["tensor"]: row["verdict"] for row in rows}
     assert by_tensor["w2"] == by_tensor["b2"] == "INCONCLUSIVE"
     assert by_tensor["b3"] == "CONSISTENT"
+
+
+SPOILED = {
+    "as it is": lambda tensor, allowed: tensor,
+    "at the bound": lambda tensor, allowed: tensor + 0.999999 * allowed,
+    "beyond it in one entry": lambda tensor, allowed: (
+        tensor + 3 * allowed * (allowed == allowed.max())
+    ),
+    "not a number": lambda tensor, allowed: np.where(allowed == allowed.max(), np.nan, tensor),
+    "twice": lambda tensor, allowed: 2 * tensor,
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_deciding_says_what_judging_says(dtype, spoiled):
+    """All strata and special cases, with kinks, overflow, and bounds that exceed the gradient."""
+    seen = set()
+    for hidden in ("sigmoid", "relu"):
+        for index in range(40):
+            case = sampling.draw(Distribution(widths=(1, 9), hidden=hidden), 6, index, dtype)
+            promised = Arithmetic(dtype)
+            evidence = Evidence(case)
+            parts = zip(evidence.enclosure.hi, evidence.bound(promised).tensors, strict=True)
+            with np.errstate(all="ignore"):
+                got = [
+                    SPOILED[spoiled](exact, allowed).astype(case.format.numpy)
+                    for exact, allowed in parts
+                ]
+            given = Gradients(None, got[0::2], got[1::2])
+            said = decide(Evidence(case), promised, given)
+            rows = judge(evidence, promised, given)
+            assert said == [(row["verdict"], row["reason"]) for row in rows], case.id
+            seen |= {verdict for verdict, _ in said}
+    assert {"as it is": "CONSISTENT", "at the bound": "INCONCLUSIVE"}.get(spoiled, "DEFECT") in seen
