@@ -24,6 +24,7 @@ import numpy as np
 from crosscheck import double_double, exponential, reference
 from crosscheck.double_double import Pair
 from crosscheck.evaluation import Bound, Trace
+from crosscheck.reused import kept
 from crosscheck.rounding_rules import ALLOWANCE
 from crosscheck.values import Array, Case, Enclosure
 
@@ -82,11 +83,12 @@ def cut(hi: Array, lo: Array | None, bits: int, largest: float | None = None) ->
         largest = math.inf
     _, exponent = math.frexp(largest)
     unit = math.ldexp(1.5, exponent + 52 - bits)
-    first = hi + unit
+    rooms = kept.rooms(3, hi.shape)
+    first = np.add(hi, unit, rooms[0])
     first -= unit
-    rest = hi - first
+    rest = np.subtract(hi, first, rooms[1])
     unit = math.ldexp(1.5, exponent + 52 - 2 * bits)
-    second = rest + unit
+    second = np.add(rest, unit, rooms[2])
     second -= unit
     rest -= second
     if lo is not None:
@@ -96,15 +98,17 @@ def cut(hi: Array, lo: Array | None, bits: int, largest: float | None = None) ->
 
 def product(a: Cut, b: Cut) -> Pair:
     """The product of two matrices that are cut to the same number of bits; see `error_of`."""
-    hi = a.first.dot(b.first)
-    lo = a.first.dot(b.second)
-    lo += a.second.dot(b.first)
-    rest = a.first.dot(b.rest)
-    rest += a.second.dot(b.second + b.rest)
-    rest += a.rest.dot(b.hi)
-    total = hi + lo
-    of_lo = total - hi
-    rest += lo - of_lo
+    rooms = kept.rooms(5, (len(a.hi), b.hi.shape[1]))
+    hi, lo = a.first.dot(b.first, rooms[0]), a.first.dot(b.second, rooms[1])
+    part = a.second.dot(b.first, rooms[2])
+    lo += part
+    rest = a.first.dot(b.rest, rooms[3])
+    rest += a.second.dot(b.second + b.rest, part)
+    rest += a.rest.dot(b.hi, part)
+    total = np.add(hi, lo, part)
+    of_lo = np.subtract(total, hi, rooms[4])
+    lo -= of_lo
+    rest += lo
     of_lo -= total
     hi += of_lo
     rest += hi  # hi + lo - total, exactly (Knuth), with the rest
@@ -220,7 +224,9 @@ def evaluate(case: Case) -> Evaluated | None:
 def _cut_weights(case: Case, bits: int) -> list[Cut]:
     """The weights of each layer with the biases as their last row, cut all at once."""
     parts = [x.ravel() for pair in zip(case.weights, case.biases, strict=True) for x in pair]
-    pieces, largest = (of := cut(np.concatenate(parts), None, bits))[:-1], of.largest
+    (room,) = kept.rooms(1, (case.architecture.parameters,))
+    flat = np.concatenate(parts, out=room)
+    *pieces, largest = cut(flat, None, bits)
     cuts, start = [], 0
     for n, m in case.architecture.weight_shapes:
         stop = start + (n + 1) * m

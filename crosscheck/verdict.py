@@ -15,6 +15,7 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
 from crosscheck.measuring import Measures, Ruler, flat, row_of
+from crosscheck.reused import kept
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Gradients
@@ -193,9 +194,9 @@ def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
     of = evidence.enclosure
     parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
-    got, hi, lo, radius, allowed = (_end_to_end(tensors) for tensors in parts)
+    error, hi, lo, radius, allowed = (_end_to_end(tensors) for tensors in parts)
     with np.errstate(all="ignore"):
-        error = got.astype(np.float64) - hi
+        error -= hi
         error -= lo
         np.abs(error, error)
         error += radius
@@ -213,7 +214,10 @@ def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
 
 
 def _end_to_end(tensors: Sequence[Array]) -> Array:
-    whole: Array = np.concatenate([tensor.ravel() for tensor in tensors])
+    """The entries of all tensors as a vector of float64."""
+    parts = [tensor.ravel().astype(np.float64, copy=False) for tensor in tensors]
+    (room,) = kept.rooms(1, (sum(map(len, parts)),))
+    whole: Array = np.concatenate(parts, out=room)
     return whole
 
 

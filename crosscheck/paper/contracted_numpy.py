@@ -1,12 +1,10 @@
 """The contracted composition as fast as NumPy goes: the sums of `backprop.contracted`, in place.
 
-Arrays over 128 KiB are mapped afresh at each allocation, and the page faults cost half as much
-as the products. So the intermediates live in buffers that a plan owns and uses again. The
-gradients handed out are the caller's: no later call touches them while anything refers to them.
-Only where nothing does any more is the memory of a large one used again.
+Large arrays are mapped afresh at each allocation, and the page faults cost half as much as the
+products. So the intermediates live in buffers that a plan owns and uses again. The gradients
+handed out are the caller's: no later call touches them while anything refers to them.
 """
 
-import sys
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,46 +13,11 @@ from typing import Any
 import numpy as np
 
 from crosscheck.paper.backprop import Composed
+from crosscheck.reused import LEAST_KEPT, kept
 from crosscheck.values import Array
 
 CACHED_PLANS = 32
 """Plans kept; each holds two arrays of shape (D, n_l) a layer."""
-
-
-LEAST_KEPT = 1 << 17
-"""Bytes of an array from which on its memory is worth keeping."""
-
-
-def _references(arrays: dict[int, Array], place: int) -> int:
-    """References to an array: one from here, those of the call, and a view's or a caller's."""
-    return sys.getrefcount(arrays[place])
-
-
-ALONE = _references({0: np.empty(1)}, 0)
-"""What is counted where nobody else refers to an array; versions of Python differ in it."""
-
-COUNTS = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
-"""Whether such a count is to be relied on."""
-
-
-class Handed(threading.local):
-    """The large arrays that were handed out last, in each thread, by their places."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[int, Array] = {}
-
-    def array(self, place: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Memory for an array, in which nobody else sees anything."""
-        if place in self._arrays and COUNTS and _references(self._arrays, place) <= ALONE:
-            kept = self._arrays[place]
-            if kept.shape == shape and kept.dtype == dtype:
-                return kept
-        made: Array = np.empty(shape, dtype)
-        self._arrays[place] = made
-        return made
-
-
-handed = Handed()
 
 
 class Plan:
@@ -125,7 +88,7 @@ class Plan:
             self._show(f"d{k + 2}", delta)
             a_previous = self.activations[k - 1] if k else inputs
             w = weights[k]
-            into = handed.array(k, w.shape, w.dtype) if w.nbytes >= LEAST_KEPT else None
+            into = kept.empty(w.shape, w.dtype) if w.nbytes >= LEAST_KEPT else None
             by_weight.append(np.dot(a_previous.T, delta, into))
             by_bias.append(np.dot(self.ones, delta))
             if k:

@@ -1,0 +1,71 @@
+"""The memory of large arrays, used again once nobody sees them any more.
+
+Arrays over 128 KiB may be mapped afresh at each allocation, and the page faults then cost as much
+as the arithmetic. Python counts the references to an array, and a view of it holds one, as does
+any other library that it was given to: where there are none but ours, its memory is free.
+"""
+
+import math
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from crosscheck.values import Array
+
+LEAST_KEPT = 1 << 17
+"""Bytes of an array from which on its memory is worth keeping."""
+
+MOST_KEPT = 1 << 26
+"""Bytes that are kept in each thread."""
+
+
+def _references(arrays: list[Array], place: int) -> int:
+    return sys.getrefcount(arrays[place])
+
+
+ALONE = _references([np.empty(1)], 0)
+"""What is counted where nobody else refers to an array; versions of Python differ in it."""
+
+COUNTS = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+"""Whether such a count is to be relied on."""
+
+
+NO_ROOMS: tuple[None, ...] = (None,) * 8
+
+
+class Kept(threading.local):
+    """The arrays that are kept in each thread, the last used last."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Array] = []
+
+    def rooms(self, count: int, shape: tuple[int, ...]) -> Sequence[Array | None]:
+        """Memory for arrays of float64 where they are large, else None: for NumPy's `out`."""
+        if 8 * math.prod(shape) < LEAST_KEPT:
+            return NO_ROOMS[:count]
+        return [self.empty(shape) for _ in range(count)]
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+        """np.empty, in memory that nobody sees."""
+        for place in reversed(range(len(self._arrays))):
+            if self._fits(place, shape, dtype) and _references(self._arrays, place) <= ALONE:
+                self._arrays.append(self._arrays.pop(place))
+                return self._arrays[-1]
+        return self._keep(np.empty(shape, dtype))
+
+    def _fits(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
+        array = self._arrays[place]
+        return array.shape == shape and array.dtype == dtype
+
+    def _keep(self, array: Array) -> Array:
+        if COUNTS and LEAST_KEPT <= array.nbytes <= MOST_KEPT:
+            self._arrays.append(array)
+            while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
+                del self._arrays[0]
+        return array
+
+
+kept = Kept()
