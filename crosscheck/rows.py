@@ -69,7 +69,7 @@ CASES: Mapping[str, Column] = {
     "special": Column("str", "name of the special case, or empty"),
     "definition": Column("str", "digest of the architecture and of every bit of the numbers"),
     "parameters": Column("int64", "weights and biases together"),
-    "reference": Column("str", "what ruled: balls at so many bits, or float64"),
+    "reference": Column("str", "what ruled: float64, double-doubles, or balls at so many bits"),
     "reference_radius": Column("float64", "largest radius of the reference, relative to B"),
     "certificate": Column("str", "the oracle's: certified, in part, failed; empty: not tried"),
     "status": Column("str", "worst engine status: ok, unsupported, error, timeout or crash"),

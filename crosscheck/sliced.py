@@ -28,7 +28,7 @@ from crosscheck.reused import kept
 from crosscheck.rounding_rules import ALLOWANCE
 from crosscheck.values import Array, Case, Enclosure
 
-SOURCE = "sliced"
+SOURCE = "double-double by slices"
 
 LEAST = 2.0**-900
 """The least E of a result with which underflow is nothing to speak of."""

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from flint import arb, arb_mat
 
-from crosscheck import certificate, oracle, sampling, suite
+from crosscheck import certificate, oracle, sampling, sliced, suite
 from crosscheck.distribution import Distribution
 from crosscheck.evidence import Evidence, first_disagreement
 from crosscheck.values import Architecture
@@ -81,7 +81,7 @@ def test_enclosures_apart_are_noticed(small):
     """A reference off by 2^-60 in one tensor, within its radius no more."""
     case = small(9)
     right = Evidence(case).enclosure
-    assert right.source == "sliced"
+    assert right.source == sliced.SOURCE
     off = [lo.copy() for lo in right.lo]
     off[2] = off[2] + 2.0**-60 * right.hi[2]
     assert first_disagreement(dataclasses.replace(right, lo=off), oracle.enclose(case)) == 2
