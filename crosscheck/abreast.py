@@ -234,8 +234,7 @@ class Pass:
         self.unscaled = np.maximum(1.0, 1 / self.scale)
         flat = self.rounding.flat
         self.largest = float(np.min(flat.largest))
-        least = np.min(np.minimum(flat.u, flat.inner) * flat.largest)
-        self.safe = float(least) / (2 * self.unscaled)
+        self.safe = self.rounding.together.safe / self.unscaled
 
     def run(self) -> Iterator[Found | None]:
         """What was found of each network, in the order of the pass."""

@@ -44,13 +44,14 @@ class Overflow:
 
     One name for each of the arithmetics whose rules these are. `unscaled` is how much larger
     quantities are where the cost's factor comes last. The least E of each sum of products is
-    noted in `least` by the same names, where that is given.
+    noted in `least` by the same names, where that is given. `looked` says whether any was so
+    large that a look at E was not enough.
     """
 
     def __init__(
         self, rules: Rules, unscaled: float, least: dict[str, float] | None = None
     ) -> None:
-        self.rules, self.least = rules, least
+        self.rules, self.least, self.looked = rules, least, False
         self.first: list[str | None] = [None] * rules.count
         self._safe = rules.safe / unscaled
 
@@ -75,6 +76,7 @@ class Overflow:
             self.least[name] = float(np.minimum.reduce(error, None))
         largest = float(np.maximum.reduce(error, None))
         if not largest < self._safe:
+            self.looked = True
             self.watch(name, (most() + error) * unscaled)
         return largest
 
@@ -192,25 +194,33 @@ def by_rules(
     Where `least` is given, it gets the least E of each sum of products by the names of `Overflow`,
     "z2", "gradient of w2" and so on.
     """
-    overflow = Overflow(rules, trace.unscaled, least)
     with np.errstate(all="ignore"):
-        forward = forward_errors(case, trace, rules, overflow)
-        rules = forward.rules
-        pulled_back = residual_errors(case, trace, rules, forward, overflow)
-        errors: list[Array] = []
-        for k in range(case.architecture.layers - 2, -1, -1):
-            slope = forward.layers[k].slope
-            delta = pulled_back
-            if slope is not None:
-                delta = rules.known(trace.deltas[k], rules.hadamard(pulled_back, slope))
-            errors[:0] = _gradients(rules, forward.activations[k], delta, trace, k, overflow)
-            if k:
-                value, operands = trace.pulled_back[k - 1], (delta, forward.weights[k].transposed)
-                error = rules.product(*operands, value)
-                most = partial(rules.most_of, *operands)
-                overflow.watch_sum(f"gradient of a{k + 1}", error, most, trace.unscaled)
-                pulled_back = rules.known(value, error)
-        return finish(case, errors, forward, overflow)
+        quick = Overflow(rules.quick, trace.unscaled, least)
+        found = _by_rules(case, trace, rules.quick, quick)
+        if not quick.looked:
+            return found
+        return _by_rules(case, trace, rules, Overflow(rules, trace.unscaled, least))
+
+
+def _by_rules(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> list[Bound]:
+    """One pass: forward, and back from the residual."""
+    forward = forward_errors(case, trace, rules, overflow)
+    rules = forward.rules
+    pulled_back = residual_errors(case, trace, rules, forward, overflow)
+    errors: list[Array] = []
+    for k in range(case.architecture.layers - 2, -1, -1):
+        slope = forward.layers[k].slope
+        delta = pulled_back
+        if slope is not None:
+            delta = rules.known(trace.deltas[k], rules.hadamard(pulled_back, slope))
+        errors[:0] = _gradients(rules, forward.activations[k], delta, trace, k, overflow)
+        if k:
+            value, operands = trace.pulled_back[k - 1], (delta, forward.weights[k].transposed)
+            error = rules.product(*operands, value)
+            most = partial(rules.most_of, *operands)
+            overflow.watch_sum(f"gradient of a{k + 1}", error, most, trace.unscaled)
+            pulled_back = rules.known(value, error)
+    return finish(case, errors, forward, overflow)
 
 
 def _gradients(

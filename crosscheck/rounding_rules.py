@@ -109,9 +109,11 @@ class Rules:
     `evaluation` is the float64 evaluation's share of E, for a ρ of at most `allowance`.
     `absolute` allows activations that are right to a few u absolutely, and no better where they
     are small, as ½ + ½ tanh(z/2) is for σ. `stable` takes σ′ from z alone: nothing `cancels`.
+    Where operands are taken `apart`, their magnitudes and errors are multiplied one by one.
     """
 
     count = 1
+    apart = True
     u: Factor
     eta: Factor
     tau: Factor
@@ -145,6 +147,7 @@ class Rules:
         most = np.maximum(self.evaluation, 1.0)
         other.evaluation = np.minimum(self.evaluation * (growth / self.allowance), most)
         other.allowance, other._sums, other._factors = growth, {}, {}
+        vars(other).pop("quick", None)
         return other
 
     @cached_property
@@ -154,8 +157,22 @@ class Rules:
 
     @cached_property
     def safe(self) -> float:
-        """Where no sum has an E of this size, none of its partial sums overflows: E > u M."""
-        return float(np.min(np.minimum(self.u, self.inner) * self.largest)) / 2
+        """Where no sum has an E of this size, none of its partial sums overflows: E > u M.
+
+        Rules without u have no larger sums than those with it, beside which they stand.
+        """
+        u = np.ravel(np.minimum(self.u, self.inner))
+        return float(np.min(u[u > 0], initial=1.0) * self.least_largest) / 2 if np.any(u) else 0.0
+
+    @cached_property
+    def quick(self) -> "Rules":
+        """The same with one product for what magnitudes and errors of an operand come to.
+
+        Errors are divided by u there: where one is not `safe`, that may overflow.
+        """
+        other = copy(self)
+        other.apart = False
+        return other
 
     def gamma(self, k: int) -> Factor:
         """γ_k = k u / (1 - k u), or ∞ where k u >= 1."""
@@ -210,8 +227,11 @@ class Rules:
         else:
             terms = left.size.shape[-1] + (bias is not None)
             factors = self.factors_of(terms)
-            if right.error is None:
+            if self.apart:
+                error = self._product_apart(left, right, terms)
+            elif right.error is None:
                 error = _times(factors.before(left), right.size)
+                error *= factors.scale
             else:
                 error = self._product_with(factors.before(right), left, right, factors)
             error = self._rounded(error, terms, value, bias)
@@ -226,14 +246,14 @@ class Rules:
         Biases have no wider accumulator: NumPy's and JAX's column sums round to the storage type.
         """
         samples = delta.size.shape[-2]
-        if self.wider or self.adds(a.transposed.size.shape, delta.size.shape):
+        if self.apart or self.wider or self.adds(a.transposed.size.shape, delta.size.shape):
             ones = Uncertain(np.ones((1, samples)), None)
             of_bias = self.product(ones, delta, by_bias[None], wider=False)
             return self.product(a.transposed, delta, by_weight), of_bias
         factors = self.factors_of(samples)
         before = factors.before(delta)
         of_weight = self._product_with(before, a.transposed, delta, factors)
-        of_bias = np.add.reduce(before, -2, keepdims=True)
+        of_bias = np.add.reduce(before, -2, keepdims=True) * factors.scale
         return (
             self._rounded(of_weight, samples, by_weight),
             self._rounded(of_bias, samples, by_bias),
@@ -246,12 +266,18 @@ class Rules:
         error = _times(left.size, before)
         if left.error is not None:
             error += _times(left.error, factors.error * right.most)
+        error *= factors.scale
         return error
 
+    def _product_apart(self, left: Uncertain, right: Uncertain, terms: int) -> Array:
+        """What E has of the operands, of M and P."""
+        rule, carried = self.sum_of(terms), _propagated(left, right)
+        error: Array = rule.total * (left.size @ right.size + carried)
+        return error + rule.propagated * carried
+
     def _rounded(self, error: Array, terms: int, value: Array, bias: Array | None = None) -> Array:
-        """E of a sum from what its operands give, but for the scale of that."""
+        """E of a sum from what its operands give."""
         rule = self.sum_of(terms)
-        error *= self.factors_of(terms).scale
         error += rule.value * np.abs(value)
         least = rule.underflow if bias is None else rule.total * bias + rule.underflow
         if isinstance(least, float) or least.ndim <= error.ndim:

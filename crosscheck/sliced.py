@@ -11,8 +11,10 @@ that B has for its result. Every rule of B is E = P(E of the operands) + what is
 P(κ E) <= g κ P(E) for κ <= 1, with the factors g of ρ in `bound`. So where operands err by at
 most κ E, the result errs by at most g (κ + κ_i) E, and gradients err by at most ρ Σ κ_i B.
 
-What underflows is below 2^-1050 here, and nothing against E where that is nowhere below LEAST.
-Saturated networks, and exact zeros, are for the other references.
+What underflows is nothing against E where the E of sums of products is nowhere below LEAST: none
+of their pieces is under an entry below 2^-500, and σ′ is above 2^-127, so that E of a product with
+it is at least 2^-1027, 2^47 times what underflows there. Saturated networks, matrices of zeros, and
+numbers beyond 2^500 are for the other references.
 """
 
 import math
@@ -79,7 +81,7 @@ def cut(hi: Array, lo: Array | None, bits: int, largest: float | None = None) ->
     """The pieces of hi + lo, the first two of so many bits under its largest entry."""
     if largest is None:
         largest = float(np.abs(hi).max())
-    if largest and not 1 / MOST_CUT <= largest <= MOST_CUT:
+    if not 1 / MOST_CUT <= largest <= MOST_CUT:
         largest = math.inf
     _, exponent = math.frexp(largest)
     unit = math.ldexp(1.5, exponent + 52 - bits)
@@ -121,10 +123,10 @@ def product(a: Cut, b: Cut) -> Pair:
 def error_of(a: Cut, b: Cut, bits: int) -> float:
     """What an entry of `product` may be off by, for operands (m, n) and (n, k).
 
-    In units of 2^(-2 bits) of the largest entries, which are at least half of the powers of two
-    that pieces are cut under, the terms of the last three products add up to 1.3 n at most before
-    they are rounded 3 n times in float64; what is rounded of operands and of the last sums, to
-    10 n. All that four times.
+    In units of 2^(-2 bits) of the powers of two that pieces are cut under: the terms of the last
+    three products add up to 1.3 n, each product rounds its own n times, and adding them twice
+    more: 1.3 n (n + 2). Operands' roundings and the left out product of low parts come to 1.6 n,
+    the last sums to 4 n. The largest entries are at least half of those powers: four times that.
     """
     n = a.hi.shape[1]
     return (6 * n + 40) * n * 2.0 ** (-2 * bits - 53) * a.largest * b.largest
@@ -218,7 +220,10 @@ def evaluate(case: Case) -> Evaluated | None:
     with np.errstate(all="ignore"):
         layers = Layers(case)
         a = layers.forward()
-        return None if a is None else layers.back(a)
+        found = None if a is None else layers.back(a)
+    # Where a matrix could not be cut, an error is ∞, or no number beside a matrix of zeros.
+    known = found and math.isfinite(sum(found.inner.values()) + sum(found.last.values()))
+    return found if known else None
 
 
 def _cut_weights(case: Case, bits: int) -> list[Cut]:
@@ -255,16 +260,16 @@ def _sigmoid(z: Pair, size: Array) -> tuple[Pair, Pair]:
 def share_of(found: Evaluated, least: Mapping[str, float]) -> float:
     """Σ κ_i: the share of its E that a result may be off by; ∞ where E is too small to tell.
 
-    A relative error ε of the exponential leaves 1.5 ε of σ, for which B has ten roundings, and
-    2 ε of σ′, for which its product has three: together no more than ε / u.
+    A relative error ε of the exponential leaves ε of σ, for which B has ten roundings, and as
+    much of σ′, for which it has twenty: no more than ε / 5u.
     """
-    if not min(least.values()) >= LEAST:
+    if not all(of >= LEAST for of in least.values()):
         return math.inf
     inner, last = (
         [error / least[name] for name, error in of.items()] for of in (found.inner, found.last)
     )
     sigmoids = sum(slope is not None for slope in found.trace.slopes)
-    of_sigmoid = exponential.error_of_pair(found.most) * 2.0**53
+    of_sigmoid = exponential.error_of_pair(found.most) * 2.0**53 / 5
     entrywise = (len(found.trace.z) + 1) * ENTRYWISE_SHARE
     return sum(inner) + max(last) + sigmoids * of_sigmoid + entrywise
 

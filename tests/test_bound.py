@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from crosscheck import bound, reference, rounding_rules, sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
+from crosscheck.values import Architecture, Case
 
 F32 = rounding_rules.Rules(Arithmetic("float32"))
 
@@ -175,3 +176,64 @@ def test_a_permuted_computation_stays_within(dtype):
         )
         verdicts = {r["verdict"] for r in judge(Evidence(case), Arithmetic(dtype), gradients)}
         assert "DEFECT" not in verdicts
+
+
+def linear(inputs, targets, *layers):
+    """A network of identities, of these (weights, biases)."""
+    weights, biases = ([np.array(x, float) for x in of] for of in zip(*layers, strict=True))
+    widths = (weights[0].shape[0], *(w.shape[1] for w in weights))
+    return Case(
+        Architecture(widths, hidden="identity"),
+        "float64",
+        0,
+        0,
+        tuple(weights),
+        tuple(biases),
+        np.array(inputs, float),
+        np.array(targets, float),
+    )
+
+
+SIGNS = (-1.0) ** np.arange(30)
+CANCELLING = {
+    "forward": linear(
+        np.full((1, 30), 2.0**510),
+        [[0.3]],
+        (2.0**507.5 * SIGNS[:, None], [0.0]),
+        ([[2.0**-1000]], [1.0]),
+    ),
+    "backward": linear(
+        [[2.0**-300]],
+        [[-(2.0**498)]],
+        ([[2.0**-700]], [0.0]),
+        (2.0**520 * SIGNS[None], np.zeros(30)),
+        (np.ones((30, 1)), [0.0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+def test_errors_near_the_largest_number_are_no_overflow(name):
+    """Sums that cancel, with an E above 2^971: nothing passes f_max, so B must be finite."""
+    case = CANCELLING[name]
+    for together in (False, True):
+        rules = [rounding_rules.rules_of(Arithmetic("float64"))] * (1 + together)
+        of = rounding_rules.Together(rules) if together else rules[0]
+        for found in bound.by_rules(case, reference.evaluate(case), of):
+            assert found.overflow is None
+            assert all(np.isfinite(tensor).all() for tensor in found.tensors)
+            assert max(float(tensor.max()) for tensor in found.tensors) > 2.0**400
+
+
+def test_rules_that_take_operands_apart_or_together_agree():
+    for dtype in ("float32", "float64"):
+        plain = rounding_rules.Rules(Arithmetic(dtype))
+        for index in range(20):
+            case = sampling.draw(Distribution(), 1, index, dtype)
+            trace = reference.evaluate(case)
+            quick = bound.by_rules(case, trace, plain)[0]
+            overflow = bound.Overflow(plain, trace.unscaled)
+            with np.errstate(all="ignore"):
+                apart = bound._by_rules(case, trace, plain, overflow)[0]
+            for one, other in zip(quick.tensors, apart.tensors, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-310)

@@ -136,8 +136,8 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
             a, slope = right_sigmoid(z, size)
             relative = kappa * 2.0**-53 * rng.choice([-1.0, 1.0], size.shape)
             return (
-                double_double.Pair(a.hi, a.lo + 1.5 * relative * a.hi),
-                double_double.Pair(slope.hi, slope.lo + 2 * relative * slope.hi),
+                double_double.Pair(a.hi, a.lo + relative * a.hi),
+                double_double.Pair(slope.hi, slope.lo + relative * slope.hi),
             )
 
         monkeypatch.setattr(sliced, "_sigmoid", spoiled)
