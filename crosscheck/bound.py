@@ -16,8 +16,10 @@ f(c E, c u) <= (1 + E²/12) c f(E, u) e^(c E), as E/(e^E - 1) + E/2 <= 1 + E²/1
 where the bound says anything.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +38,7 @@ from crosscheck.rounding_rules import (
     growth_of,
     rules_of,
 )
-from crosscheck.values import Array, Case
+from crosscheck.values import Architecture, Array, Case
 
 
 class Overflow:
@@ -78,6 +80,22 @@ class Overflow:
         if not largest < self._safe:
             self.looked = True
             self.watch(name, (most() + error) * unscaled)
+        return largest
+
+    def watch_gradients(self, flat: Array, architecture: Architecture) -> float:
+        """The same for the gradients of a quick pass, all at once: which one it is, another says.
+
+        The largest E is returned.
+        """
+        largest = float(np.maximum.reduce(flat, None))
+        if not self.rules.apart:
+            self.looked |= not largest < self._safe
+            if self.least is not None:
+                sizes = [math.prod(shape) for shape in architecture.tensor_shapes]
+                starts = [0, *accumulate(sizes[:-1])]
+                least = np.minimum.reduceat(np.minimum.reduce(flat), starts).tolist()
+                names = architecture.tensor_names
+                self.least |= {f"gradient of {n}": e for n, e in zip(names, least, strict=True)}
         return largest
 
 
@@ -139,8 +157,9 @@ def finish(
     """
     count = len(overflow.first)
     flat = np.concatenate([error.reshape(count, -1) for error in errors], axis=1)
+    largest = overflow.watch_gradients(flat, case.architecture)
     flat *= EVALUATION_SLACK
-    if not np.maximum.reduce(flat, None) < np.inf:
+    if not largest < np.inf:
         flat[np.isnan(flat)] = np.inf
     behind = _kinks_behind(forward.layers, count)
     return [
@@ -238,9 +257,10 @@ def _gradients(
         most: Array = np.add.reduce(delta.most, -2, keepdims=True)
         return most
 
-    overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most_of_bias, trace.unscaled)
     # A mean taken by scaling the activations first may underflow there.
     by_weight += rules.eta * trace.unscaled * most_of_bias()
-    most = partial(rules.most_of, a.transposed, delta)
-    overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
+    if rules.apart:
+        overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most_of_bias, trace.unscaled)
+        most = partial(rules.most_of, a.transposed, delta)
+        overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
     return [by_weight, by_bias]

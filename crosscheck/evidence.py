@@ -81,9 +81,9 @@ class Evidence:
             self._sliced = sliced.evaluate(self.case)
             if self._sliced:
                 self.trace = self._sliced.trace
-        rules = rounding_rules.together(tuple(self.rules))
-        least: dict[str, float] = {}
-        found = bound.by_rules(self.case, self.trace, rules, least)
+        rules, least = self.rules, dict[str, float]()
+        of = rules[0] if len(rules) == 1 else rounding_rules.together(tuple(rules))
+        found = bound.by_rules(self.case, self.trace, of, least)
         self.take(found, self.trace.tensors(), least)
 
     @cached_property

@@ -15,6 +15,7 @@ import numpy as np
 
 from crosscheck import ulp
 from crosscheck.formats import FloatFormat
+from crosscheck.reused import kept
 from crosscheck.values import Array, Enclosure
 
 DIGITS_A_BIT = float(np.log10(2))
@@ -23,9 +24,9 @@ DIGITS_A_BIT = float(np.log10(2))
 def flat(gradients: Sequence[Sequence[Array]]) -> Array:
     """A row for each list of tensors: all their entries end to end, in float64."""
     count = sum(tensor.size for tensor in gradients[0])
-    rows = np.empty((len(gradients), count))
+    rows = kept.empty((len(gradients), count))
     for row, tensors in zip(rows, gradients, strict=True):
-        np.concatenate([tensor.ravel() for tensor in tensors], out=row)
+        np.concatenate(tensors, axis=None, out=row)
     return rows
 
 

@@ -49,23 +49,21 @@ class Kept(threading.local):
         return [self.empty(shape) for _ in range(count)]
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
-        """np.empty, in memory that nobody sees."""
+        """np.empty, in memory that nobody sees where it is large."""
+        if not COUNTS or not LEAST_KEPT <= math.prod(shape) * np.dtype(dtype).itemsize <= MOST_KEPT:
+            return np.empty(shape, dtype)
         for place in reversed(range(len(self._arrays))):
             if self._fits(place, shape, dtype) and _references(self._arrays, place) <= ALONE:
                 self._arrays.append(self._arrays.pop(place))
                 return self._arrays[-1]
-        return self._keep(np.empty(shape, dtype))
+        self._arrays.append(np.empty(shape, dtype))
+        while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
+            del self._arrays[0]
+        return self._arrays[-1]
 
     def _fits(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
         array = self._arrays[place]
         return array.shape == shape and array.dtype == dtype
-
-    def _keep(self, array: Array) -> Array:
-        if COUNTS and LEAST_KEPT <= array.nbytes <= MOST_KEPT:
-            self._arrays.append(array)
-            while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
-                del self._arrays[0]
-        return array
 
 
 kept = Kept()

@@ -228,9 +228,9 @@ def evaluate(case: Case) -> Evaluated | None:
 
 def _cut_weights(case: Case, bits: int) -> list[Cut]:
     """The weights of each layer with the biases as their last row, cut all at once."""
-    parts = [x.ravel() for pair in zip(case.weights, case.biases, strict=True) for x in pair]
+    parts = [x for pair in zip(case.weights, case.biases, strict=True) for x in pair]
     (room,) = kept.rooms(1, (case.architecture.parameters,))
-    flat = np.concatenate(parts, out=room)
+    flat = np.concatenate(parts, axis=None, out=room)
     *pieces, largest = cut(flat, None, bits)
     cuts, start = [], 0
     for n, m in case.architecture.weight_shapes:

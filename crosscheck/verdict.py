@@ -15,7 +15,6 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
 from crosscheck.measuring import Measures, Ruler, flat, row_of
-from crosscheck.reused import kept
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Gradients
@@ -194,7 +193,7 @@ def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
     of = evidence.enclosure
     parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
-    error, hi, lo, radius, allowed = (_end_to_end(tensors) for tensors in parts)
+    error, hi, lo, radius, allowed = flat(parts)
     with np.errstate(all="ignore"):
         error -= hi
         error -= lo
@@ -211,14 +210,6 @@ def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
             return False
         start = stop
     return True
-
-
-def _end_to_end(tensors: Sequence[Array]) -> Array:
-    """The entries of all tensors as a vector of float64."""
-    parts = [tensor.ravel().astype(np.float64, copy=False) for tensor in tensors]
-    (room,) = kept.rooms(1, (sum(map(len, parts)),))
-    whole: Array = np.concatenate(parts, out=room)
-    return whole
 
 
 def measured_row(
