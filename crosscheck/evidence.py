@@ -53,7 +53,6 @@ class Evidence:
         self._correlated: dict[Arithmetic, Correlated] = {}
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
-        self._sliced: sliced.Evaluated | None = None
         self._least: Mapping[str, float] = {}
         self._gradient: Sequence[Array] | None = None
 
@@ -77,10 +76,6 @@ class Evidence:
 
     def _bound_joined(self) -> None:
         """B of the arithmetics that are joined, and what the reference's radius needs."""
-        if self.case.dtype == "float64":
-            self._sliced = sliced.evaluate(self.case)
-            if self._sliced:
-                self.trace = self._sliced.trace
         rules, least = self.rules, dict[str, float]()
         of = rules[0] if len(rules) == 1 else rounding_rules.together(tuple(rules))
         found = bound.by_rules(self.case, self.trace, of, least)
@@ -145,6 +140,22 @@ class Evidence:
             self._enclosure = self._from_float64() if narrower else self._for_float64()
         return self._enclosure
 
+    @cached_property
+    def wide_enclosure(self) -> Enclosure | None:
+        """An enclosure to prove by that errors are below B: cheaper, and perhaps wide.
+
+        None where there is none. B is made of its evaluation, if it is not there already.
+        """
+        if self._enclosure is not None or self.case.dtype != "float64":
+            return self.enclosure
+        found = sliced.evaluate(self.case, wide=True)
+        if found is None:
+            return None
+        if not self._bounds:
+            self.trace = found.trace
+        limits = self.bound(self.plain)
+        return sliced.enclose(found, limits, self._least, sliced.WIDEST_SHARE)
+
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""
         limits = self.bound(self.plain)
@@ -155,7 +166,7 @@ class Evidence:
     def _for_float64(self) -> Enclosure:
         """The cheapest whose radius suffices: slices, double-doubles, balls."""
         limits = self.bound(self.plain)
-        of_slices = self._sliced or sliced.evaluate(self.case)
+        of_slices = sliced.evaluate(self.case)
         found = sliced.enclose(of_slices, limits, self._least) if of_slices else None
         if found is not None:
             return found

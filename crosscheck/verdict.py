@@ -17,7 +17,7 @@ from crosscheck.evidence import Evidence
 from crosscheck.measuring import Measures, Ruler, flat, row_of
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors
-from crosscheck.values import Array, Gradients
+from crosscheck.values import Array, Enclosure, Gradients
 
 
 class Cleared(NamedTuple):
@@ -183,15 +183,15 @@ def decide(
     evidence: Evidence, arithmetic: Arithmetic, gradients: Gradients
 ) -> list[tuple[str, str]]:
     """The verdict and reason of each tensor: those of `judge`, without what rows measure."""
-    limits = evidence.bound(arithmetic)
-    if not limits.overflow and not any(limits.kinks) and _is_clear(evidence, limits, gradients):
+    enclosure, limits = evidence.wide_enclosure, evidence.bound(arithmetic)
+    certain = not limits.overflow and not any(limits.kinks)
+    if certain and enclosure and _is_clear(enclosure, limits, gradients):
         return [("CONSISTENT", "")] * len(limits.tensors)
     return [(row["verdict"], row["reason"]) for row in judge(evidence, arithmetic, gradients)]
 
 
-def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
+def _is_clear(of: Enclosure, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
-    of = evidence.enclosure
     parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
     error, hi, lo, radius, allowed = flat(parts)
     with np.errstate(all="ignore"):
@@ -201,7 +201,7 @@ def _is_clear(evidence: Evidence, limits: Bound, gradients: Gradients) -> bool:
         error += radius
         if not (error <= allowed).all():
             return False
-        below = np.abs(hi) > allowed
+        below = np.abs(hi) > allowed + radius
     # Where the median of B / |g| could exceed 1, it has to be known.
     start = 0
     for tensor in limits.tensors:

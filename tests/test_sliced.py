@@ -35,9 +35,9 @@ DISTRIBUTIONS = {
 }
 
 
-def judged(case):
+def judged(case, wide=False):
     """What is found of a case, with its B and least E."""
-    found = sliced.evaluate(case)
+    found = sliced.evaluate(case, wide)
     if found is None:
         return None
     least = {}
@@ -45,9 +45,10 @@ def judged(case):
     return found, limits, least
 
 
-def enclosed(case):
-    given = judged(case)
-    return given and sliced.enclose(*given)
+def enclosed(case, wide=False):
+    given = judged(case, wide)
+    most = sliced.WIDEST_SHARE if wide else sliced.MOST_SHARE
+    return given and sliced.enclose(*given, most)
 
 
 def farthest(found, balls):
@@ -56,12 +57,13 @@ def farthest(found, balls):
     return max(float((np.abs((h - g) + (l - k)) / (r + s)).max()) for h, l, r, g, k, s in parts)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_it_lies_within_its_radius_of_the_balls(name):
+def test_it_lies_within_its_radius_of_the_balls(name, wide):
     ruled = 0
     for index in range(30):
         case = sampling.draw(DISTRIBUTIONS[name], 4, index, "float64")
-        found = enclosed(case)
+        found = enclosed(case, wide)
         if found is None:
             continue
         ruled += 1
@@ -96,9 +98,14 @@ def test_cases_that_are_prepared_together_are_enclosed_as_each_alone():
             np.testing.assert_allclose(x, y, rtol=1e-9)
 
 
-def wrong_sigmoid(z, size):
-    a, slope = right_sigmoid(z, size)
+def wrong_sigmoid(*given):
+    a, slope = right_sigmoid(*given)
     return a, double_double.exact(slope.hi)
+
+
+def wrong_long_sigmoid(z):
+    a, slope = right_long_sigmoid(z)
+    return a, double_double.exact(slope.hi * (1 + 2.0**-50))
 
 
 def wrong_product(a, b):
@@ -106,18 +113,56 @@ def wrong_product(a, b):
     return right_product(a, b._replace(rest=0 * b.rest))
 
 
-right_sigmoid, right_product = sliced._sigmoid, sliced.product
+right_sigmoid, right_long_sigmoid = sliced._sigmoid, sliced._long_sigmoid
+right_product = sliced.product
 
 
 @pytest.mark.parametrize(
-    ("place", "wrong"), [("_sigmoid", wrong_sigmoid), ("product", wrong_product)]
+    ("place", "wrong", "wide"),
+    [
+        ("_sigmoid", wrong_sigmoid, False),
+        ("product", wrong_product, False),
+        ("_long_sigmoid", wrong_long_sigmoid, True),
+        ("product", wrong_product, True),
+    ],
 )
-def test_a_wrong_operation_leaves_the_radius(place, wrong, monkeypatch):
-    case = sampling.draw(DISTRIBUTIONS["wide"], 4, 9, "float64")
+def test_a_wrong_operation_leaves_the_radius(place, wrong, wide, monkeypatch):
+    monkeypatch.setattr(sliced, "HAS_LONG", True)
+    case = sampling.draw(DISTRIBUTIONS["small"], 4, 9, "float64")
     balls = oracle.enclose(case, 256)
-    assert farthest(enclosed(case), balls) < 0.1
+    assert farthest(enclosed(case, wide), balls) < 0.1
     monkeypatch.setattr(sliced, place, wrong)
-    assert farthest(enclosed(case), balls) > 1
+    assert farthest(enclosed(case, wide), balls) > 1
+
+
+def test_without_a_long_double_the_same_exponential_serves_both(monkeypatch):
+    monkeypatch.setattr(sliced, "HAS_LONG", False)
+    case = sampling.draw(DISTRIBUTIONS["wide"], 4, 9, "float64")
+    assert farthest(enclosed(case, wide=True), oracle.enclose(case, 256)) < 0.1
+
+
+@pytest.mark.skipif(not sliced.HAS_LONG, reason="long double has no 64 bits here")
+@pytest.mark.parametrize("spread", [1e-3, 1.0, 10.0, exponential.MOST_OF_PAIR])
+def test_sigmoids_in_long_double_are_as_accurate_as_their_error_says(spread):
+    from flint import arb, ctx
+
+    rng = np.random.default_rng(2)
+    hi = rng.uniform(-spread, spread, 500)
+    z = double_double.Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 500))
+    precision = ctx.prec
+    ctx.prec = 300
+    try:
+        for pair, power in zip(sliced._long_sigmoid(z), (1, 2), strict=True):
+            worst = 0.0
+            for x, y, h, l in zip(*z, *pair, strict=True):
+                of = arb(float(x)) + arb(float(y))
+                exact = 1 / (1 + (-of).exp())
+                exact *= 1 / (1 + of.exp()) if power == 2 else 1
+                worst = max(worst, float(abs((arb(float(h)) + arb(float(l))) / exact - 1).mid()))
+            assert worst <= sliced._error_of_long(spread)
+            assert worst >= sliced._error_of_long(spread) / 64
+    finally:
+        ctx.prec = precision
 
 
 @pytest.mark.parametrize("operation", ["z2", "gradient of a2", "gradient of w2", "sigmoid"])
@@ -134,14 +179,14 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
 
         def spoiled(z, size):
             a, slope = right_sigmoid(z, size)
-            relative = kappa * 2.0**-53 * rng.choice([-1.0, 1.0], size.shape)
+            relative = 5 * kappa * 2.0**-53 * rng.choice([-1.0, 1.0], size.shape)
             return (
                 double_double.Pair(a.hi, a.lo + relative * a.hi),
                 double_double.Pair(slope.hi, slope.lo + relative * slope.hi),
             )
 
         monkeypatch.setattr(sliced, "_sigmoid", spoiled)
-        monkeypatch.setattr(exponential, "error_of_pair", lambda most: kappa * 2.0**-53)
+        monkeypatch.setattr(exponential, "error_of_pair", lambda most: 5 * kappa * 2.0**-53)
     else:
         calls = iter(range(100))
         layers = case.architecture.layers - 1
@@ -165,15 +210,15 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
     assert 1e-6 < farthest(enclosure, balls) <= 1
 
 
-@given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([0, 3, 30]))
-def test_a_product_is_within_its_error(seed, n, spread):
+@given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([0, 3, 30]), st.booleans())
+def test_a_product_is_within_its_error(seed, n, spread, wide):
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((3, n)) * 10.0 ** rng.integers(-spread, spread + 1, (3, n))
     b = rng.standard_normal((n, 2)) * 10.0 ** rng.integers(-spread, spread + 1, (n, 2))
     a_low, b_low = (np.spacing(x) * rng.uniform(-0.5, 0.5, x.shape) for x in (a, b))
-    bits = sliced.bits_of(n)
-    left, right = sliced.cut(a, a_low, bits), sliced.cut(b, b_low, bits)
-    found, allowed = sliced.product(left, right), sliced.error_of(left, right, bits)
+    cutting = sliced.Cutting.of(n, wide)
+    left, right = cutting.cut(a, a_low), cutting.cut(b, b_low)
+    found, allowed = sliced.product(left, right), cutting.error_of(left, right)
     for i in range(3):
         for j in range(2):
             exact = sum(
