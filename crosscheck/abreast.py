@@ -29,7 +29,7 @@ SUPPORTED = ("sigmoid", "tanh", "identity")
 class Found(NamedTuple):
     """A network's float64 gradient, as `Architecture.tensor_names`, and a bound for each rule.
 
-    `least` is as in `bound.by_rules`: the least E by any of the rules.
+    `least` is as in `bound.by_rules`: the least E by any of the rules, in float64.
     """
 
     gradient: list[Array]
@@ -229,6 +229,7 @@ class Pass:
             for j in range(self.depths[0])
         ]
         self.growth, self.doubtful = np.ones(len(cases)), np.zeros(len(cases), bool)
+        self.narrow = cases[0].dtype != "float64"
         self.least: list[dict[str, float]] = [{} for _ in cases]
         self.scale = np.array([reference.cost_scale(case) for case in cases])
         self.unscaled = np.maximum(1.0, 1 / self.scale)
@@ -268,10 +269,14 @@ class Pass:
     def _watch(self, level: Level, shapes: Shapes, error: Array, names: Sequence[str]) -> Array:
         """Mark the networks where something may overflow; the largest E of each.
 
-        The least is noted by these names, behind which each network's own layer stands.
+        The least is noted by these names, behind which each network's own layer stands; float64
+        alone has a reference that asks for it.
         """
-        most, least = shapes.most(error), shapes.least(error)
+        most = shapes.most(error)
         self.doubtful[: len(most)] |= ~(most < self.safe[: len(most)])
+        if self.narrow:
+            return most
+        least = shapes.least(error)
         for noted, of, layer in zip(self.least, least.tolist(), level.layers, strict=False):
             for name in names:
                 noted[f"{name}{layer}"] = of

@@ -1,6 +1,7 @@
 """What an engine promises of its arithmetic."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from crosscheck.conventions import require_known
@@ -33,3 +34,16 @@ class Arithmetic:
                 f"the declared accumulator {self.accumulate} is narrower than {self.dtype}: "
                 f"it needs at least {FORMATS[self.dtype].digits} bits"
             )
+
+
+@cache
+def plain(dtype: str) -> Arithmetic:
+    """The arithmetic of a dtype of which nothing else is said."""
+    return Arithmetic(dtype)
+
+
+@cache
+def only(arithmetic: Arithmetic) -> Arithmetic:
+    """The one object for all that are equal: what is looked up by it is found at once."""
+    same = plain(arithmetic.dtype)
+    return same if arithmetic == same else arithmetic

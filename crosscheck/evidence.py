@@ -18,7 +18,7 @@ from crosscheck import (
     rounding_rules,
     sliced,
 )
-from crosscheck.arithmetic import Arithmetic
+from crosscheck.arithmetic import Arithmetic, plain
 from crosscheck.correlated import Correlated
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler
@@ -81,10 +81,10 @@ class Evidence:
         found = bound.by_rules(self.case, self.trace, of, least)
         self.take(found, self.trace.tensors(), least)
 
-    @cached_property
+    @property
     def plain(self) -> Arithmetic:
         """The arithmetic of the case's dtype, of which nothing else is said."""
-        return Arithmetic(self.case.dtype)
+        return plain(self.case.dtype)
 
     @cached_property
     def joined(self) -> tuple[Arithmetic, ...]:

@@ -240,8 +240,8 @@ class Ruler:
         }
 
     def _bits(self, relative: Array) -> Array:
-        """`ulp.effective_bits` of each; NumPy's logarithms differ between processors."""
-        bits = [ulp.effective_bits(of, self.format) for of in relative.ravel().tolist()]
+        """`ulp.effective_bits` of each."""
+        bits = ulp.effective_bits(relative.ravel().tolist(), self.format)
         return np.array(bits).reshape(relative.shape)
 
     def _worst(self, error: Array, largest: Array) -> Array:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from crosscheck import portion, rows, sampling
-from crosscheck.arithmetic import Arithmetic
+from crosscheck.arithmetic import Arithmetic, only
 from crosscheck.attempts import (
     IN_PROCESS,
     NO_ATTEMPT,
@@ -90,7 +90,7 @@ def evaluate(
     def promised(name: str, dtype: str) -> Arithmetic:
         engine = crew[name]
         assert not isinstance(engine, Unsupported)
-        return plan.promised(name, engine.arithmetic(dtype))
+        return only(plan.promised(name, engine.arithmetic(dtype)))
 
     trials = [
         Trial(plan, promised, case, attempts)

@@ -65,6 +65,7 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
     distance = ulp.in_ulps(errors.error, errors.exact, case.format)
     max_relative = float(relative.max()) if nonzero.any() else float("nan")
     median = float(np.median(relative)) if nonzero.any() else float("nan")
+    bits, typical_bits = ulp.effective_bits((max_relative, median), case.format)
     return {
         "entries": errors.got.size,
         "mismatched": int(errors.beyond.sum()),
@@ -72,8 +73,8 @@ def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
         "max_rel_error": max_relative,
         "max_ulp": float(distance.max()),
         "median_ulp": float(np.median(distance)),
-        "effective_bits": ulp.effective_bits(max_relative, case.format),
-        "correct_digits": ulp.effective_bits(median, case.format) * float(np.log10(2)),
+        "effective_bits": bits,
+        "correct_digits": typical_bits * float(np.log10(2)),
         "bound_use": float(np.fmax.reduce(use, axis=None)),
         "worst_index": str([int(i) for i in worst]),
         "got": float(errors.got[worst]),

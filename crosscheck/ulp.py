@@ -5,6 +5,7 @@ Floating-Point Arithmetic*, section 2.6). Distances are real numbers, not counts
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,15 +29,14 @@ def in_ulps(error: Array, exact: Array, of: FloatFormat) -> Array:
     return distance
 
 
-def effective_bits(max_relative_error: float, of: FloatFormat) -> float:
-    """How many leading bits are right in the worst entry: -log₂ of its relative error.
+def effective_bits(relative_errors: Iterable[float], of: FloatFormat) -> list[float]:
+    """How many leading bits are right, by relative errors: -log₂ of each.
 
-    Between 0 and p; NaN where no entry has a relative error.
+    Between 0 and p; NaN where there is no relative error. NumPy's logarithms differ between
+    processors.
     """
-    if math.isnan(max_relative_error):
-        return math.nan
-    if max_relative_error >= 1:
-        return 0.0
-    if max_relative_error <= 2.0**-of.digits:
-        return float(of.digits)
-    return -math.log2(max_relative_error)
+    most, least, log2 = float(of.digits), 2.0**-of.digits, math.log2
+    return [
+        x if x != x else 0.0 if x >= 1 else most if x <= least else -log2(x)
+        for x in relative_errors
+    ]

@@ -40,7 +40,5 @@ def test_distances_are_real_numbers():
 
 def test_effective_bits():
     of = FORMATS["float32"]
-    assert ulp.effective_bits(2.0**-11, of) == 11
-    assert ulp.effective_bits(0.0, of) == 24
-    assert ulp.effective_bits(3.0, of) == 0
-    assert math.isnan(ulp.effective_bits(float("nan"), of))
+    assert ulp.effective_bits([2.0**-11, 0.0, 3.0, 0.75], of) == [11, 24, 0, -math.log2(0.75)]
+    assert math.isnan(*ulp.effective_bits([float("nan")], of))

@@ -11,6 +11,23 @@ class Malformed(Exception):
 
 def require(case: Case, gradients: Gradients) -> None:
     """Raise Malformed unless there is one array per tensor, with its shape and dtype."""
+    if not _is_right(case, gradients):
+        _explain(case, gradients)
+
+
+def _is_right(case: Case, gradients: Gradients) -> bool:
+    shapes, dtype = case.architecture.tensor_shapes, case.format.numpy
+    if not len(gradients.weights) == len(gradients.biases) == len(shapes) // 2:
+        return False
+    tensors = gradients.tensors()
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        if not isinstance(tensor, np.ndarray) or tensor.shape != shape or tensor.dtype != dtype:
+            return False
+    return True
+
+
+def _explain(case: Case, gradients: Gradients) -> None:
+    """Raise what is wrong in a sentence."""
     architecture = case.architecture
     for what, given in (("weight", gradients.weights), ("bias", gradients.biases)):
         if len(given) != architecture.layers - 1:
