@@ -151,10 +151,16 @@ class Evidence:
         found = sliced.evaluate(self.case, wide=True)
         if found is None:
             return None
-        if not self._bounds:
+        first = not self._bounds
+        if first:
             self.trace = found.trace
         limits = self.bound(self.plain)
-        return sliced.enclose(found, limits, self._least, sliced.WIDEST_SHARE)
+        enclosure = sliced.enclose(found, limits, self._least, sliced.WIDEST_SHARE)
+        if first and enclosure is None:
+            # Nothing is proved of that evaluation: B is made of another.
+            del self.trace
+            self._bounds.clear()
+        return enclosure
 
     def _from_float64(self) -> Enclosure:
         """The trace, with the bound at u = 2^-53 as its radius."""

@@ -41,6 +41,7 @@ class Kept(threading.local):
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
+        self._busy = False
 
     def rooms(self, count: int, shape: tuple[int, ...]) -> Sequence[Array | None]:
         """Memory for arrays of float64 where they are large, else None: for NumPy's `out`."""
@@ -49,17 +50,28 @@ class Kept(threading.local):
         return [self.empty(shape) for _ in range(count)]
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
-        """np.empty, in memory that nobody sees where it is large."""
-        if not COUNTS or not LEAST_KEPT <= math.prod(shape) * np.dtype(dtype).itemsize <= MOST_KEPT:
+        """np.empty, in memory that nobody sees where it is large.
+
+        What interrupts this, and asks for memory itself, gets new one.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if self._busy or not COUNTS or not LEAST_KEPT <= size <= MOST_KEPT:
             return np.empty(shape, dtype)
+        self._busy = True
+        try:
+            found = self._taken(shape, dtype)
+            self._arrays.append(found)
+            while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
+                del self._arrays[0]
+        finally:
+            self._busy = False
+        return found
+
+    def _taken(self, shape: tuple[int, ...], dtype: Any) -> Array:
         for place in reversed(range(len(self._arrays))):
             if self._fits(place, shape, dtype) and _references(self._arrays, place) <= ALONE:
-                self._arrays.append(self._arrays.pop(place))
-                return self._arrays[-1]
-        self._arrays.append(np.empty(shape, dtype))
-        while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
-            del self._arrays[0]
-        return self._arrays[-1]
+                return self._arrays.pop(place)
+        return np.empty(shape, dtype)
 
     def _fits(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
         array = self._arrays[place]

@@ -34,7 +34,10 @@ ALLOWANCE = 2.0
 """The ρ that magnitudes have room for; where ρ is larger, they are given more."""
 
 EVALUATION_SLACK = 1 + 1e-9
-"""Covers the roundings of evaluating the bound itself in float64."""
+"""Covers the roundings of evaluating the bound itself in float64.
+
+Where E is subnormal itself, they are covered by 2 n η, which is twice what n products lose at most.
+"""
 
 
 Factor = Any

@@ -131,7 +131,8 @@ def test_a_rival_that_would_take_too_long_is_extrapolated_and_marked(monkeypatch
 
 def test_the_parts_of_a_verdict_have_a_column_each():
     table = bench.costs(1, TINY)
-    assert {"B", "ℓ2", "oracle", "double-double", "stagewise (float32)"} <= set(table.columns)
+    parts = {"B", "ℓ2", "oracle", "slices", "double-double", "stagewise (float32)", "with rows"}
+    assert parts <= set(table.columns)
 
 
 # --- the command -------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ right_product = sliced.product
     ],
 )
 def test_a_wrong_operation_leaves_the_radius(place, wrong, wide, monkeypatch):
-    monkeypatch.setattr(sliced, "HAS_LONG", True)
+    monkeypatch.setattr(sliced, "has_long", lambda: True)
     case = sampling.draw(DISTRIBUTIONS["small"], 4, 9, "float64")
     balls = oracle.enclose(case, 256)
     assert farthest(enclosed(case, wide), balls) < 0.1
@@ -136,12 +136,12 @@ def test_a_wrong_operation_leaves_the_radius(place, wrong, wide, monkeypatch):
 
 
 def test_without_a_long_double_the_same_exponential_serves_both(monkeypatch):
-    monkeypatch.setattr(sliced, "HAS_LONG", False)
+    monkeypatch.setattr(sliced, "has_long", lambda: False)
     case = sampling.draw(DISTRIBUTIONS["wide"], 4, 9, "float64")
     assert farthest(enclosed(case, wide=True), oracle.enclose(case, 256)) < 0.1
 
 
-@pytest.mark.skipif(not sliced.HAS_LONG, reason="long double has no 64 bits here")
+@pytest.mark.skipif(not sliced.has_long(), reason="long double has no 64 bits here")
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 10.0, exponential.MOST_OF_PAIR])
 def test_sigmoids_in_long_double_are_as_accurate_as_their_error_says(spread):
     from flint import arb, ctx
@@ -262,3 +262,14 @@ def test_the_bound_is_the_same_by_its_trace_as_by_float64():
         other = bound.by_rules(case, reference.evaluate(case), PLAIN)[0]
         for x, y in zip(found[1].tensors, other.tensors, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-6)
+
+
+def test_an_evaluation_of_which_nothing_is_proved_leaves_no_trace(monkeypatch):
+    monkeypatch.setattr(sliced, "WIDEST_SHARE", 0.0)
+    case = sampling.draw(DISTRIBUTIONS["any"], 0, 12, "float64")
+    evidence = Evidence(case)
+    assert evidence.wide_enclosure is None
+    limits = evidence.bound(Arithmetic("float64"))
+    expected = bound.by_rules(case, reference.evaluate(case), PLAIN)[0]
+    for one, other in zip(limits.tensors, expected.tensors, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -95,3 +95,36 @@ def test_without_a_shared_cache_or_a_place_for_locks_all_run(other, monkeypatch,
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     turns.in_turn("ab", (), ran.append)
     assert ran == ["a", "b"] * 2
+
+
+def test_a_child_does_not_keep_the_turn_of_its_parent():
+    import os
+
+    with turns._turn("a") as mine:
+        assert mine
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(theirs)
+            os.read(ours, 1)  # until the parent has looked
+            os._exit(0)
+    with turns._turn("a") as again:
+        os.close(theirs)
+        os.waitpid(child, 0)
+        assert again
+
+
+def test_where_files_cannot_be_locked_nobody_waits(monkeypatch):
+    def refuse(*_):
+        raise OSError(37, "No locks available")
+
+    def wait(seconds):
+        raise AssertionError("nobody waits")
+
+    monkeypatch.setattr(turns.fcntl, "flock", refuse)
+    monkeypatch.setattr(turns.time, "sleep", wait)
+    ran = []
+    with pytest.raises(OSError, match="No locks"):
+        turns.fcntl.flock(0, 0)
+    turns.in_turn("ab", (), ran.append)
+    assert ran == ["a", "b"]

@@ -4,6 +4,7 @@ Compiled programs are kept in JAX's persistent cache, where the others find them
 another compiles a program goes on with the next, and comes back to it.
 """
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -62,17 +63,22 @@ def _turn(key: object, seconds: float = 0.0) -> Iterator[bool]:
     try:
         yield _locked(file, time.monotonic() + seconds)
     finally:
+        # Closing alone would not let go where the process has been forked.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
 
 
 def _locked(file: int, until: float) -> bool:
-    """Whether the file could be locked in time; closing it lets it go."""
+    """Whether the file could be locked in time, or cannot be locked at all."""
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             if time.monotonic() >= until:
                 return False
             time.sleep(POLL_SECONDS)
+        except OSError:
+            return True
         else:
             return True
