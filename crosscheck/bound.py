@@ -18,7 +18,7 @@ where the bound says anything.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -185,13 +185,17 @@ def contracted(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool 
 def with_parts(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Bound]:
     """The contracted B; the part of it that stays when u vanishes: underflow and flushing; and
     that of an evaluation whose σ′ does not cancel: B over it is what a (1 - a) loses."""
+    return [part for of in _rules_of_parts(arithmetic) for part in by_rules(case, trace, of)]
+
+
+@lru_cache
+def _rules_of_parts(arithmetic: Arithmetic) -> list[Rules]:
+    """The rules of `with_parts`, together where they can be."""
     vanishing = Rules(arithmetic)
     vanishing.u = vanishing.inner = vanishing.evaluation = 0.0
     vanishing.allowance = np.inf
     rules = [rules_of(arithmetic), vanishing, rules_of(arithmetic, stable=True)]
-    if arithmetic.accumulate:
-        return [by_rules(case, trace, of)[0] for of in rules]
-    return by_rules(case, trace, Together(rules))
+    return rules if arithmetic.accumulate else [Together(rules)]
 
 
 def of_evaluation(case: Case, narrower: Bound) -> Sequence[Array]:

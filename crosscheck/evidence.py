@@ -24,7 +24,7 @@ from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler
 from crosscheck.refutation import Attempt
 from crosscheck.rounding_rules import Rules
-from crosscheck.sensitivities import Sensitivities, standard_deviations
+from crosscheck.sensitivities import Parts, Sensitivities, standard_deviations
 from crosscheck.values import Array, Case, Enclosure, Gradients
 
 HIGHEST_BITS = 4096
@@ -51,6 +51,7 @@ class Evidence:
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
         self._correlated: dict[Arithmetic, Correlated] = {}
+        self._parts: dict[Arithmetic, Parts] = {}
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
         self._least: Mapping[str, float] = {}
@@ -112,8 +113,12 @@ class Evidence:
             if wider not in self._deviations:
                 found = standard_deviations(self.case, self.trace, arithmetic)
                 self._deviations[wider] = found
+            contracted = replace(arithmetic, order="contracted")
+            if contracted not in self._parts:
+                self._parts[contracted] = Parts.of(self.case, self.trace, contracted)
+            known = self._deviations[wider], self._parts[contracted]
             self._sensitivities[arithmetic] = Sensitivities.of(
-                self.case, self.trace, arithmetic, order, self._deviations[wider]
+                self.case, self.trace, arithmetic, order, *known
             )
         return self._sensitivities[arithmetic]
 

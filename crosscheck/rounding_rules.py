@@ -229,8 +229,8 @@ class Rules:
             error = self._summed_wider(left, right, value, bias)
         else:
             terms = left.size.shape[-1] + (bias is not None)
-            factors = self.factors_of(terms)
-            if self.apart:
+            factors = None if self.apart else self.factors_of(terms)
+            if factors is None:
                 error = self._product_apart(left, right, terms)
             elif right.error is None:
                 error = _times(factors.before(left), right.size)

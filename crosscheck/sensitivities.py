@@ -7,13 +7,13 @@ sensitivities estimate the unit roundoff that an engine really works with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crosscheck import bound, probabilistic
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.evaluation import Trace
+from crosscheck.evaluation import Bound, Trace
 from crosscheck.values import Array, Case
 
 CALIBRATION_BITS = 2.4
@@ -25,6 +25,25 @@ architectures each, show 2.4 bits less in the median; no verdict rests on this.
 
 LEAST_ENTRIES = 4
 """Errors that a tensor must have before it tells anything of the roundoff."""
+
+
+class Parts(NamedTuple):
+    """The contracted B, what of it stays when u vanishes, and the digits that a (1 - a) loses.
+
+    They are the same in every order of evaluation.
+    """
+
+    plain: Bound
+    floor: Bound
+    digits_lost: list[float]
+
+    @classmethod
+    def of(cls, case: Case, trace: Trace, arithmetic: Arithmetic) -> "Parts":
+        plain, floor, stable = bound.with_parts(case, trace, arithmetic)
+        most = case.format.digits * np.log10(2)
+        with np.errstate(all="ignore"):
+            ratios = (b / s for b, s in zip(plain.tensors, stable.tensors, strict=True))
+            return cls(plain, floor, [min(_digits(ratio), most) for ratio in ratios])
 
 
 @dataclass(frozen=True)
@@ -43,12 +62,14 @@ class Sensitivities:
         arithmetic: Arithmetic,
         limits: Sequence[Array],
         deviations: Sequence[Array] | None = None,
+        parts: Parts | None = None,
     ) -> "Sensitivities":
         """`limits` is B in the engine's own order, by whose excess the ℓ2 bound is widened.
 
-        `deviations` are what `standard_deviations` gives, where it is known already.
+        `deviations` are what `standard_deviations` gives, and `parts` those of the arithmetic,
+        where they are known already.
         """
-        plain, floor, stable = bound.with_parts(case, trace, arithmetic)
+        plain, floor, lost = parts or Parts.of(case, trace, arithmetic)
         with np.errstate(all="ignore"):
             deviations = deviations or standard_deviations(case, trace, arithmetic)
             factor = probabilistic.confidence(case.architecture.parameters)
@@ -57,10 +78,8 @@ class Sensitivities:
                 np.nan_to_num((factor * s + least) * wide, nan=np.inf, posinf=np.inf)
                 for s, least, wide in zip(deviations, floor.tensors, widened, strict=True)
             ]
-            lost = [_digits(b / s) for b, s in zip(plain.tensors, stable.tensors, strict=True)]
         u = case.format.unit_roundoff
-        most = case.format.digits * np.log10(2)
-        return cls(l2, [s / u for s in deviations], [min(x, most) for x in lost])
+        return cls(l2, [s / u for s in deviations], lost)
 
     def measure(self, errors: Any, which: int) -> dict[str, float]:
         """The columns of a row that these give; `errors` are a tensor's TensorErrors."""
