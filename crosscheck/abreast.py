@@ -159,32 +159,34 @@ class Rounding:
             if isinstance(value, np.ndarray):
                 setattr(self.flat, name, value.reshape(-1, 1))
         self.flushing = [place for place, of in enumerate(rules) if of.tau]
-        self._sums: dict[int, Array] = {}
+        self.summing = all(of.u > 0 for of in rules)
+        self._sums: dict[int, dict[str, Array]] = {}
 
     def before(self, shapes: Shapes, terms: Sequence[int], known: Array) -> tuple[Array, Array]:
         """`Factors.before` of operands (2, V, total), and the factor of their errors."""
-        size, error = shapes.spread(self._factors(terms)[:2])
+        error = self._spread(shapes, terms, "error")
         scaled = error * known[1]
-        scaled += known[0] if np.all(size == 1) else size * known[0]
+        scaled += known[0] if self.summing else self._spread(shapes, terms, "size") * known[0]
         return scaled, error
 
     def rounded(self, shapes: Shapes, terms: Sequence[int], error: Array, value: Array) -> None:
         """E of sums of so many terms, from what their operands give; as in `Rules`."""
-        scale, of_value, underflow = shapes.spread(self._factors(terms)[2:])
-        error *= scale
-        error += of_value * np.abs(value)
-        error += underflow
+        error *= self._spread(shapes, terms, "scale")
+        error += self._spread(shapes, terms, "value") * np.abs(value)
+        error += self._spread(shapes, terms, "underflow")
 
-    def _factors(self, terms: Sequence[int]) -> Array:
-        """(5, V, networks): of an operand's size and error, the scale, of |C|, and underflow."""
-        return np.stack([self._of_sum(n) for n in terms], axis=-1)
+    def _spread(self, shapes: Shapes, terms: Sequence[int], name: str) -> Array:
+        """A factor at each entry, (V, total), or (1, total) where the rules have it in common."""
+        return shapes.spread(np.stack([self._of_sum(n)[name] for n in terms], axis=-1))
 
-    def _of_sum(self, n: int) -> Array:
+    def _of_sum(self, n: int) -> dict[str, Array]:
         if n not in self._sums:
             rule, factors = self.together.sum_of(n), self.together.factors_of(n)
-            numbers = factors.size, factors.error, factors.scale, rule.value, rule.underflow
-            count = len(self.together.members)
-            self._sums[n] = np.stack([np.broadcast_to(np.ravel(x), count) for x in numbers])
+            self._sums[n] = {
+                name: _in_common(np.ravel(getattr(of, name)))
+                for of, names in ((factors, ("size", "error", "scale")), (rule, SUMMED))
+                for name in names
+            }
         return self._sums[n]
 
     def add_flushed(
@@ -210,6 +212,15 @@ class Rounding:
         both[0] += np.abs(value)
         both[1] = error
         return both
+
+
+SUMMED = ("value", "underflow")
+"""What `rounding_rules.Sum` multiplies beside the operands."""
+
+
+def _in_common(numbers: Array) -> Array:
+    """One number where all are the same."""
+    return numbers[:1] if np.all(numbers == numbers[0]) else numbers
 
 
 @lru_cache

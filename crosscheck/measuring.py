@@ -26,7 +26,7 @@ def flat(gradients: Sequence[Sequence[Array]]) -> Array:
     count = sum(tensor.size for tensor in gradients[0])
     rows = kept.empty((len(gradients), count))
     for row, tensors in zip(rows, gradients, strict=True):
-        np.concatenate(tensors, axis=None, out=row)
+        np.concatenate([tensor.ravel() for tensor in tensors], out=row)
     return rows
 
 

@@ -133,7 +133,7 @@ def stages(
     """The intermediates of the same operations: z, a, G = ∂cost/∂a, δ as "d", and w, b."""
     plan = Plan((inputs.shape[1], *[w.shape[1] for w in weights]), len(inputs), inputs.dtype)
     plan.shown = {}
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         composed = plan.gradient(weights, biases, inputs, expected, linear)
     for k, (w, b) in enumerate(zip(composed.weights, composed.biases, strict=True)):
         plan.shown |= {f"w{k + 2}": w, f"b{k + 2}": b}
