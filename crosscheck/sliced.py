@@ -10,8 +10,8 @@ radius will do, one piece and a rest are enough, for half of the cost.
 The radius needs no pass of the bound's rules. Let no operation err by more than κ_i times the E
 that B has for its result. Every rule of B is E = P(E of the operands) + what is rounded, and
 P(κ E) <= g κ P(E) for κ <= 1, with the factors g of ρ in `bound`, which has room in B of float64
-for an evaluation that errs by E itself. So where operands err by at
-most κ E, the result errs by at most g (κ + κ_i) E, and gradients err by at most ρ Σ κ_i B.
+for an evaluation that errs by E itself. So where operands err by at most κ E, the result errs by
+at most g (κ + κ_i) E, and gradients err by at most ρ Σ κ_i B.
 
 What underflows is nothing against E where the E of sums of products is nowhere below LEAST: none
 of their pieces is under an entry below 2^-500, and σ′ is above 2^-127, so that E of a product with
