@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import reference, rounding_rules
+from crosscheck import activation_rules, reference, rounding_rules
 from crosscheck.evaluation import Bound
 from crosscheck.rounding_rules import Rules, Together, Uncertain
 from crosscheck.values import Array, Case
@@ -312,9 +312,9 @@ class Pass:
             lambda place: (size[:-1].sum(0) for size in level.sizes),
         )
         most = self._watch(level, level.outer, error, ["z"])
-        self.growth[: len(most)] *= rounding_rules.growth_of(level.name, most)
+        self.growth[: len(most)] *= activation_rules.growth_of(level.name, most)
         level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
-        rule = rounding_rules.ACTIVATIONS[level.name]
+        rule = activation_rules.ACTIVATIONS[level.name]
         layer = rule(self.rounding.flat, z, error, level.activation, level.slope)
         level.slope_known, level.errors = layer.slope, layer.error
         level.given = np.stack([np.broadcast_to(layer.size, error.shape), layer.error])

@@ -25,17 +25,15 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck import reference
+from crosscheck.activation_rules import ACTIVATIONS, Layer, growth_of
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.rounding_rules import (
-    ACTIVATIONS,
     ALLOWANCE,
     EVALUATION_SLACK,
-    Layer,
     Rules,
     Together,
     Uncertain,
-    growth_of,
     rules_of,
 )
 from crosscheck.values import Architecture, Array, Case

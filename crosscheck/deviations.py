@@ -8,18 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck.bound import Forward, weights_of
-from crosscheck.evaluation import Trace
-from crosscheck.rounding_rules import (
+from crosscheck.activation_rules import (
     LEAST_SLOPE,
     SIGMOID_ABSOLUTE,
     SIGMOID_ROUNDINGS,
     TANH_ABSOLUTE,
     TANH_ROUNDINGS,
     Layer,
-    Rules,
-    Uncertain,
 )
+from crosscheck.bound import Forward, weights_of
+from crosscheck.evaluation import Trace
+from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case
 
 UNIT = 2.0**-53

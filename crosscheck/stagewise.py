@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crosscheck.activation_rules import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.reference import cost_scale
-from crosscheck.rounding_rules import ACTIVATIONS, Rules, Uncertain
+from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case
 
 Stages = Mapping[str, Array]

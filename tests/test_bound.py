@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck import bound, reference, rounding_rules, sampling
+from crosscheck import activation_rules, bound, reference, rounding_rules, sampling
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.values import Architecture, Case
@@ -74,7 +74,7 @@ def test_sigmoid_rule_covers_the_ball(z, e):
     array = np.array([z])
     a, slope = reference.ACTIVATIONS["sigmoid"](array)
     with np.errstate(all="ignore"):
-        layer = rounding_rules.ACTIVATIONS["sigmoid"](F32, array, np.array([e]), a, slope)
+        layer = activation_rules.ACTIVATIONS["sigmoid"](F32, array, np.array([e]), a, slope)
     for x in np.linspace(z - e, z + e, 9):
         for wiggle in (-9 * 2.0**-24, 9 * 2.0**-24):
             computed = expit(x) * (1 + wiggle)
@@ -107,13 +107,13 @@ def test_where_errors_of_z_are_large_the_share_grows():
     a, s = reference.ACTIVATIONS["sigmoid"](z)
     for e in (0.1, 1.0, 5.0, 20.0):
         wide, fine = (
-            rounding_rules.ACTIVATIONS["sigmoid"](F32, z, np.full(3, of), a, s).error
+            activation_rules.ACTIVATIONS["sigmoid"](F32, z, np.full(3, of), a, s).error
             - F32.u * 10 * a
             for of in (e, e * 2.0**-20)
         )
         floor = 2 * F32.eta + 1 / F32.largest
         ratio = np.max((fine - floor) / (2.0**-20 * wide))
-        assert ratio <= rounding_rules.growth_of("sigmoid", e) * (1 + 1e-5)
+        assert ratio <= activation_rules.growth_of("sigmoid", e) * (1 + 1e-5)
         assert e < 1 or ratio > 1 + e * e / 100
 
 

@@ -11,10 +11,10 @@ from crosscheck import (
     double_double as dd,
     oracle,
     reference,
-    rounding_rules,
     sampling,
     sliced,
 )
+from crosscheck.activation_rules import SIGMOID_ROUNDINGS
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.evidence import RADIUS_SHARE, Evidence
@@ -125,7 +125,7 @@ def test_the_exponential_is_as_good_as_the_bound_takes_it_for():
             e = (-arb(float(x))).exp()
             for pair, exact in ((a, 1 / (1 + e)), (slope, e / (1 + e) ** 2)):
                 error = abs(arb(float(pair.hi[i])) + arb(float(pair.lo[i])) - exact)
-                allowed = rounding_rules.SIGMOID_ROUNDINGS * dd.UNIT * abs(exact) / 2 + dd.UNDERFLOW
+                allowed = SIGMOID_ROUNDINGS * dd.UNIT * abs(exact) / 2 + dd.UNDERFLOW
                 assert error < allowed
     finally:
         ctx.prec = before

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck import reference, rounding_rules
+from crosscheck import activation_rules, reference
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.rounding_rules import EVALUATION_SLACK, Rules, Uncertain
 from crosscheck.values import Array, Case
@@ -74,7 +74,7 @@ def _network(case: Case, rules: Rules) -> Network:
         error = rules.product(network.a[l - 1], w, z, bias)
         network.z[l] = rules.known(z, error)
         value, slope = reference.ACTIVATIONS["sigmoid"](z)
-        layer = rounding_rules.ACTIVATIONS["sigmoid"](rules, z, error, value, slope)
+        layer = activation_rules.ACTIVATIONS["sigmoid"](rules, z, error, value, slope)
         network.s[l] = rules.known(value, layer.error)
         assert layer.slope is not None
         network.s_slope[l] = layer.slope

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.activation_rules import SIGMOID_ROUNDINGS
 from crosscheck.formats import FloatFormat
-from crosscheck.rounding_rules import EVALUATION_SLACK, SIGMOID_ROUNDINGS
+from crosscheck.rounding_rules import EVALUATION_SLACK
 from crosscheck.values import Array
 
 Operand = Any

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck import rounding_rules
+from crosscheck import activation_rules, rounding_rules
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.formats import FORMATS
 from crosscheck.values import Array
@@ -185,7 +185,7 @@ def activation(name: str) -> Callable[[Bounded], Bounded]:
         plain = value.astype(np.float64)
         slope = None if name == "identity" else _slope(name, plain)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            layer = rounding_rules.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
+            layer = activation_rules.ACTIVATIONS[name](z.rules, z.middle, z.error, plain, slope)
         return Bounded(value, layer.error, z.rules)
 
     return apply

@@ -5,9 +5,9 @@ products. So the intermediates live in buffers that a plan owns and uses again. 
 handed out are the caller's: no later call touches them while anything refers to them.
 """
 
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def gradient(
     numbers that are none, which the gradients show.
     """
     widths = (inputs.shape[1], *[w.shape[1] for w in weights])
-    plan = _plan(widths, len(inputs), inputs.dtype, threading.get_ident())
+    plan = _plan(widths, len(inputs), inputs.dtype, get_ident())
     with np.errstate(over="ignore", invalid="ignore"):
         return plan.gradient(weights, biases, inputs, expected, linear)
 
