@@ -10,7 +10,7 @@ N - j there, if they have so many. Biases are one more row of the weights, and a
 column of ones for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 from crosscheck import activation_rules, reference, rounding_rules
 from crosscheck.evaluation import Bound
 from crosscheck.rounding_rules import Rules, Together, Uncertain
-from crosscheck.values import Array, Case
+from crosscheck.values import Array, Case, Tensors
 
 SUPPORTED = ("sigmoid", "tanh", "identity")
 """Activations without kinks, which a bound would have to count network by network."""
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     `least` is as in `bound.by_rules`: the least E by any of the rules, in float64.
     """
 
-    gradient: list[Array]
+    gradient: Tensors
     bounds: list[Bound]
     least: dict[str, float]
 
@@ -61,19 +61,22 @@ class Shapes:
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
         self.shapes = shapes
-        self.sizes = [rows * columns for rows, columns in shapes]
-        self.starts = [0]
-        for size in self.sizes:
-            self.starts.append(self.starts[-1] + size)
-        self.total = self.starts.pop()
+        self.sizes = np.array([rows * columns for rows, columns in shapes])
+        ends = self.sizes.cumsum()
+        self.starts, self.total = ends - self.sizes, int(ends[-1])
+        self._spans = list(zip(self.starts.tolist(), ends.tolist(), shapes, strict=True))
 
     def views(self, flat: Array) -> list[Array]:
         """The matrices, behind the leading axes of `flat`."""
+        if flat.ndim == 1:
+            return [flat[start:end].reshape(shape) for start, end, shape in self._spans]
         lead = flat.shape[:-1]
-        return [
-            flat[..., start : start + rows * columns].reshape(*lead, rows, columns)
-            for start, (rows, columns) in zip(self.starts, self.shapes, strict=True)
-        ]
+        return [flat[..., start:end].reshape(lead + shape) for start, end, shape in self._spans]
+
+    def view(self, flat: Array, i: int) -> Array:
+        """One of them."""
+        start, end, shape = self._spans[i]
+        return flat[..., start:end].reshape(flat.shape[:-1] + shape)
 
     def spread(self, values: Any) -> Array:
         """A number of each matrix, along the last axis, at each of its entries."""
@@ -95,6 +98,8 @@ class Level:
 
     `a` holds the values that are taken. `known` (2, V, total) holds magnitudes and E by each of
     V rules, of what is taken, `most` (V, total) their sum; `given` is `known` of what is given.
+    `terms` are those of a sum over what is taken, `samples` and `outputs` of sums over those;
+    `heaviest` is the largest magnitude among each network's weights and biases.
     """
 
     slope: Array | None
@@ -102,14 +107,17 @@ class Level:
     activation: Array
     errors: Array
     given: Array
-    most: list[Array]
+    most: Array
 
     def __init__(self, cases: Sequence[Case], j: int, rules: int) -> None:
         self.cases, self.output = cases, j == 0
         self.widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
         self.first = [case.architecture.layers - 2 == j for case in cases]
         self.layers = [case.architecture.layers - j for case in cases]
-        pairs = list(zip((case.samples for case in cases), self.widths, strict=True))
+        of_samples = [len(case.inputs) for case in cases]
+        pairs = list(zip(of_samples, self.widths, strict=True))
+        self.samples = np.array(of_samples)
+        self.inputs, self.outputs = np.array(self.widths).T
         self.inner = Shapes([(samples, n + 1) for samples, (n, _) in pairs])
         self.outer = Shapes([(samples, m) for samples, (_, m) in pairs])
         self.block = Shapes([(n + 1, m) for n, m in self.widths])
@@ -117,7 +125,9 @@ class Level:
         for case in cases:
             parts += [case.weights[-1 - j].ravel(), case.biases[-1 - j]]
         theta = np.concatenate(parts).astype(np.float64)
-        self.theta, self.sizes = self.block.views(theta), self.block.views(np.abs(theta))
+        sizes = np.abs(theta)
+        self.theta, self.sizes = self.block.views(theta), self.block.views(sizes)
+        self.heaviest = self.block.most(sizes[None])
         self.a = self.inner.views(np.ones(self.inner.total))
         self._known = np.zeros((2, rules, self.inner.total))
         self._known[0] = 1.0
@@ -140,11 +150,14 @@ class Level:
             else:
                 self.a[i][:, :-1] = values[i]
                 self.known[i][..., :-1] = known[i]
-        self.most = self.inner.views(self._known[0] + self._known[1])
+        self.most = self._known[0] + self._known[1]
 
 
-Sums = Callable[[int], Iterable[Array]]
-"""The place of a rule to a vector of sums for each network."""
+Sums = Callable[[int, int], Array]
+"""The places of a rule and of a network to a vector of sums."""
+
+NEGLIGIBLE = 2.0**-40
+"""A share of E: what stays below it is added by its largest value, not entry by entry."""
 
 
 class Rounding:
@@ -160,50 +173,55 @@ class Rounding:
                 setattr(self.flat, name, value.reshape(-1, 1))
         self.flushing = [place for place, of in enumerate(rules) if of.tau]
         self.summing = all(of.u > 0 for of in rules)
-        self._sums: dict[int, dict[str, Array]] = {}
+        self._factors = {name: np.full((len(rules), 1), np.nan) for name in FACTORS}
 
-    def before(self, shapes: Shapes, terms: Sequence[int], known: Array) -> tuple[Array, Array]:
+    def before(self, shapes: Shapes, terms: Array, known: Array) -> tuple[Array, Array]:
         """`Factors.before` of operands (2, V, total), and the factor of their errors."""
         error = self._spread(shapes, terms, "error")
         scaled = error * known[1]
         scaled += known[0] if self.summing else self._spread(shapes, terms, "size") * known[0]
         return scaled, error
 
-    def rounded(self, shapes: Shapes, terms: Sequence[int], error: Array, value: Array) -> None:
+    def rounded(self, shapes: Shapes, terms: Array, error: Array, value: Array) -> None:
         """E of sums of so many terms, from what their operands give; as in `Rules`."""
         error *= self._spread(shapes, terms, "scale")
         error += self._spread(shapes, terms, "value") * np.abs(value)
         error += self._spread(shapes, terms, "underflow")
 
-    def _spread(self, shapes: Shapes, terms: Sequence[int], name: str) -> Array:
+    def _spread(self, shapes: Shapes, terms: Array, name: str) -> Array:
         """A factor at each entry, (V, total), or (1, total) where the rules have it in common."""
-        return shapes.spread(np.stack([self._of_sum(n)[name] for n in terms], axis=-1))
+        known = self._factors[name][0]
+        if terms.max() >= len(known) or np.isnan(known[terms]).any():
+            self._learn(terms)
+        factor = self._factors[name][:, terms]
+        return shapes.spread(factor[:1] if (factor == factor[0]).all() else factor)
 
-    def _of_sum(self, n: int) -> dict[str, Array]:
-        if n not in self._sums:
-            rule, factors = self.together.sum_of(n), self.together.factors_of(n)
-            self._sums[n] = {
-                name: _in_common(np.ravel(getattr(of, name)))
-                for of, names in ((factors, ("size", "error", "scale")), (rule, SUMMED))
-                for name in names
+    def _learn(self, terms: Array) -> None:
+        """Ask the rules for their factors of sums of so many terms."""
+        missing = terms.max() + 1 - self._factors["scale"].shape[1]
+        if missing > 0:
+            pad = ((0, 0), (0, missing))
+            self._factors = {
+                name: np.pad(of, pad, constant_values=np.nan) for name, of in self._factors.items()
             }
-        return self._sums[n]
+        for n in np.unique(terms).tolist():
+            rule, factors = self.together.sum_of(n), self.together.factors_of(n)
+            for name, of in self._factors.items():
+                of[:, n] = np.ravel(getattr(rule if name in SUMMED else factors, name))
 
     def add_flushed(
-        self, error: Array, shapes: Shapes, terms: Sequence[int], rows: Sums, columns: Sums
+        self, error: Array, shapes: Shapes, terms: Array, largest: Array, rows: Sums, columns: Sums
     ) -> None:
         """The rule of `Rules` for operands that are flushed, of all products in one call.
 
-        `rows` and `columns` give for a rule's place the sums along each product's operands.
+        `rows` and `columns` give the sums along each product's operands, of whose entries no two
+        add up to more than `largest` of each network.
         """
         for place in self.flushing:
             tau = self.together.members[place].tau
-            flushed = np.empty(shapes.total)
-            pairs = zip(rows(place), columns(place), shapes.views(flushed), strict=False)
-            for row, column, of_product in pairs:
-                np.add(row[:, None], column, out=of_product)
-            flushed += tau * shapes.spread(terms)
-            error[place] += tau * flushed
+            for i in add_negligible(error[place], shapes, tau * terms * (largest + tau)):
+                flushed = rows(place, i)[:, None] + columns(place, i) + tau * terms[i]
+                shapes.view(error[place], i)[:] += tau * flushed
 
     def stack(self, value: Array, error: Array) -> Array:
         """Magnitudes and E of what has this float64 value."""
@@ -215,12 +233,19 @@ class Rounding:
 
 
 SUMMED = ("value", "underflow")
-"""What `rounding_rules.Sum` multiplies beside the operands."""
+FACTORS = ("size", "error", "scale", *SUMMED)
+"""What sums are made of: by `rounding_rules.Sum`, and by `rounding_rules.Factors`."""
 
 
-def _in_common(numbers: Array) -> Array:
-    """One number where all are the same."""
-    return numbers[:1] if np.all(numbers == numbers[0]) else numbers
+def add_negligible(error: Array, shapes: Shapes, most: Array) -> list[int]:
+    """Add `most` of each network to all entries of its E, where it is negligible.
+
+    The places of the others, to which nothing is added.
+    """
+    small = most <= NEGLIGIBLE * shapes.least(error[None])
+    error += shapes.spread(np.where(small, most, 0.0))
+    left: list[int] = np.flatnonzero(~small).tolist()
+    return left
 
 
 @lru_cache
@@ -270,12 +295,12 @@ class Pass:
 
     def _found(self, case: Case, rows: Array, i: int) -> Found:
         """`rows` are the values of all tensors, and E by each rule."""
-        errors = rows[1:] * rounding_rules.EVALUATION_SLACK
+        rows[1:] *= rounding_rules.EVALUATION_SLACK
         kinks = [0] * len(case.architecture.tensor_names)
         growth = float(self.growth[i])
-        split = case.architecture.split
-        bounds = [Bound(split(of), None, kinks, growth) for of in errors]
-        return Found(split(rows[0]), bounds, self.least[i])
+        gradient, *errors = map(case.architecture.split, rows)
+        bounds = [Bound(of, None, kinks, growth) for of in errors]
+        return Found(gradient, bounds, self.least[i])
 
     def _watch(self, level: Level, shapes: Shapes, error: Array, names: Sequence[str]) -> Array:
         """Mark the networks where something may overflow; the largest E of each.
@@ -295,21 +320,22 @@ class Pass:
 
     def _forward(self, level: Level) -> None:
         z, error = np.empty(level.outer.total), np.empty((self.count, level.outer.total))
-        terms = [n + 1 for n, _ in level.widths]
+        terms = level.inputs + 1
         before, _ = self.rounding.before(level.inner, terms, level._known)
         products = zip(
             level.inner.views(before), level.outer.views(z), level.outer.views(error), strict=True
         )
         for i, (of_before, of_z, of_error) in enumerate(products):
-            np.matmul(level.a[i], level.theta[i], out=of_z)
+            np.dot(level.a[i], level.theta[i], out=of_z)
             np.matmul(of_before, level.sizes[i], out=of_error)
         self.rounding.rounded(level.outer, terms, error, z)
         self.rounding.add_flushed(
             error,
             level.outer,
-            [n for n, _ in level.widths],
-            lambda place: (most[place, :, :-1].sum(1) for most in level.most),
-            lambda place: (size[:-1].sum(0) for size in level.sizes),
+            level.inputs,
+            level.inner.most(level.most) + level.heaviest,
+            lambda place, i: level.inner.view(level.most[place], i)[:, :-1].sum(1),
+            lambda place, i: level.sizes[i][:-1].sum(0),
         )
         most = self._watch(level, level.outer, error, ["z"])
         self.growth[: len(most)] *= activation_rules.growth_of(level.name, most)
@@ -324,7 +350,7 @@ class Pass:
         targets = np.concatenate([case.targets.ravel() for case in self.cases])
         difference = level.activation - targets.astype(np.float64)
         scale = level.outer.spread(self.scale)
-        outputs = level.outer.spread([m for _, m in level.widths])
+        outputs = level.outer.spread(level.outputs)
         squares = np.square(np.abs(difference) + level.errors)
         costs = np.add.reduceat(squares, level.outer.starts, axis=-1).max(0)
         self.doubtful |= ~(costs * np.maximum(1.0, self.scale) < self.largest)
@@ -342,59 +368,64 @@ class Pass:
 
     def _gradients(self, level: Level, delta: Array, known: Array) -> list[Array]:
         """For each network the gradients of weights and biases, (1 + V, entries): values and E."""
-        value, error = np.empty(level.block.total), np.empty((self.count, level.block.total))
-        terms = [case.samples for case in level.cases]
-        before, of_error = self.rounding.before(level.outer, terms, known)
+        both = np.empty((1 + self.count, level.block.total))
+        value, error = both[0], both[1:]
+        before, of_error = self.rounding.before(level.outer, level.samples, known)
         most = known[0] + known[1]
-        sums = [of.sum(1, keepdims=True) for of in level.outer.views(most)]
         parts = (delta, before, of_error * most)
         operands = zip(*(level.outer.views(part) for part in parts), strict=True)
         products = zip(level.block.views(value), level.block.views(error), strict=True)
         for i, ((of_value, mine), (deltas, scaled, weighted)) in enumerate(
             zip(products, operands, strict=True)
         ):
-            np.matmul(level.a[i].T, deltas, out=of_value)
+            np.dot(level.a[i].T, deltas, out=of_value)
             taken = level.known[i].swapaxes(-1, -2)
             np.matmul(taken[0], scaled, out=mine)
             if not level.first[i]:
                 mine += taken[1] @ weighted
-        self.rounding.rounded(level.block, terms, error, value)
+        self.rounding.rounded(level.block, level.samples, error, value)
+        largest = level.outer.most(most)
         self.rounding.add_flushed(
             error,
             level.block,
-            terms,
-            lambda place: (taken[place].sum(0) for taken in level.most),
-            lambda place: (of[place, 0] for of in sums),
+            level.samples,
+            level.inner.most(level.most) + largest,
+            lambda place, i: level.inner.view(level.most[place], i).sum(0),
+            lambda place, i: level.outer.view(most[place], i).sum(0),
         )
-        # Underflow where a mean scales the activations first.
-        etas = self.rounding.together.eta * self.unscaled[:, None, None, None]
-        for eta, mine, of_sum in zip(etas, level.block.views(error), sums, strict=False):
-            mine[:, :-1] += eta * of_sum
+        self._add_underflow(level, error, most, largest)
         self._watch(level, level.block, error, ["gradient of w", "gradient of b"])
-        both = np.concatenate([value[None], error])
         return [part.reshape(1 + self.count, -1) for part in level.block.views(both)]
+
+    def _add_underflow(self, level: Level, error: Array, most: Array, largest: Array) -> None:
+        """What underflows where a mean scales the activations first: η for each sample's δ."""
+        unscaled = self.unscaled[: len(largest)]
+        for of, deltas, eta in zip(error, most, self.rounding.flat.eta.ravel(), strict=True):
+            for i in add_negligible(of, level.block, eta * unscaled * level.samples * largest):
+                sums = level.outer.view(deltas, i).sum(0)
+                level.block.view(of, i)[:-1] += eta * unscaled[i] * sums
 
     def _pull_back(
         self, level: Level, under: Level, delta: Array, known: Array
     ) -> tuple[Array, Array]:
         """∂cost/∂a of the layer below, of the networks that have one."""
         value, error = np.empty(under.outer.total), np.empty((self.count, under.outer.total))
-        terms = [m for _, m in level.widths]
-        before, _ = self.rounding.before(level.outer, terms, known)
+        before, _ = self.rounding.before(level.outer, level.outputs, known)
         operands = zip(level.outer.views(delta), level.outer.views(before), strict=True)
         products = zip(under.outer.views(value), under.outer.views(error), operands, strict=False)
         for i, (of_value, of_error, (deltas, scaled)) in enumerate(products):
-            np.matmul(deltas, level.theta[i][:-1].T, out=of_value)
+            np.dot(deltas, level.theta[i][:-1].T, out=of_value)
             np.matmul(scaled, level.sizes[i][:-1].T, out=of_error)
-        terms = terms[: len(under.cases)]
-        self.rounding.rounded(under.outer, terms, error, value)
-        most = level.outer.views(known[0] + known[1])[: len(under.cases)]
+        here = slice(len(under.cases))
+        self.rounding.rounded(under.outer, level.outputs[here], error, value)
+        most = known[0] + known[1]
         self.rounding.add_flushed(
             error,
             under.outer,
-            terms,
-            lambda place: (of_delta[place].sum(1) for of_delta in most),
-            lambda place: (size[:-1].sum(1) for size in level.sizes),
+            level.outputs[here],
+            (level.outer.most(most) + level.heaviest)[here],
+            lambda place, i: level.outer.view(most[place], i).sum(1),
+            lambda place, i: level.sizes[i][:-1].sum(1),
         )
         self._watch(under, under.outer, error, ["gradient of a"])
         return value, self.rounding.stack(value, error)

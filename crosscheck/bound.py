@@ -36,7 +36,7 @@ from crosscheck.rounding_rules import (
     Uncertain,
     rules_of,
 )
-from crosscheck.values import Architecture, Array, Case
+from crosscheck.values import Architecture, Array, Case, Tensors
 
 
 class Overflow:
@@ -196,14 +196,14 @@ def _rules_of_parts(arithmetic: Arithmetic) -> list[Rules]:
     return rules if arithmetic.accumulate else [Together(rules)]
 
 
-def of_evaluation(case: Case, narrower: Bound) -> Sequence[Array]:
+def of_evaluation(case: Case, narrower: Bound) -> Tensors:
     """B of the float64 evaluation itself, from the contracted B of a narrower arithmetic.
 
     That is ρ c times as much, but where a kink lies within rounding errors: nothing shrinks it.
     """
     if narrower.growth <= ALLOWANCE and not any(narrower.kinks):
         share = narrower.growth * 2.0**-53 / case.format.unit_roundoff
-        return [share * tensor for tensor in narrower.tensors]
+        return narrower.tensors.times(share)
     return contracted(case, reference.evaluate(case), Arithmetic("float64")).tensors
 
 

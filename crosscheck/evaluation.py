@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosscheck.values import Array
+from crosscheck.values import Array, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Bound:
     the ρ of `bound`.
     """
 
-    tensors: Sequence[Array]
+    tensors: Tensors
     overflow: str | None
     kinks: Sequence[int]
     growth: float

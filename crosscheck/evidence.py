@@ -172,7 +172,8 @@ class Evidence:
         limits = self.bound(self.plain)
         exact = self._gradient or self.trace.tensors()
         radius = bound.of_evaluation(self.case, limits)
-        return Enclosure(exact, [np.zeros_like(x) for x in exact], radius, "float64", 53)
+        nothing = self.case.architecture.split(np.zeros(radius.flat.size))
+        return Enclosure(exact, nothing, radius, "float64", 53)
 
     def _for_float64(self) -> Enclosure:
         """The cheapest whose radius suffices: slices, double-doubles, balls."""

@@ -12,7 +12,7 @@ import numpy as np
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evidence import Evidence
 from crosscheck.measuring import Measures, Ruler, flat
-from crosscheck.values import Array
+from crosscheck.values import Array, Tensors
 from crosscheck.verdict import Claim, Cleared, Row, judge_measured, measured_row, rule
 
 RULINGS = [
@@ -94,25 +94,26 @@ def judge_together(standings: Sequence[Standing]) -> Judged:
     return found
 
 
-def _end_to_end(tensors: Sequence[Sequence[Array]], ruler: Ruler) -> Array:
-    return flat(tensors) if tensors else np.empty((0, len(ruler.hi)))
+def _end_to_end(rows: Sequence[Sequence[Sequence[Array]]], ruler: Ruler) -> Array:
+    return flat(rows) if rows else np.empty((0, len(ruler.hi)))
 
 
-def _gradients(evidence: Sequence[Evidence], claims: Sequence[Claim | None]) -> list[Array]:
-    """An engine's tensors of all cases; where it has no answer, exact ones stand in."""
+def _gradients(
+    evidence: Sequence[Evidence], claims: Sequence[Claim | None]
+) -> list[Sequence[Array]]:
+    """An engine's tensors in all cases; where it has no answer, exact ones stand in."""
     return [
-        tensor
+        claim.gradients.tensors() if claim else one.enclosure.hi
         for one, claim in zip(evidence, claims, strict=True)
-        for tensor in (claim.gradients.tensors() if claim else one.enclosure.hi)
     ]
 
 
-def _allowed(standings: Sequence[Standing], kind: Arithmetic | None) -> list[Array]:
+def _allowed(standings: Sequence[Standing], kind: Arithmetic | None) -> list[Tensors]:
     """B of this arithmetic in all cases; of the plain one, where none of the engines wants it."""
-    bounds: list[Array] = []
+    bounds = []
     for evidence, claims, _ in standings:
         wanted = any(claim and claim.arithmetic == kind for claim in claims)
-        bounds += evidence.bound(kind if kind and wanted else evidence.plain).tensors
+        bounds.append(evidence.bound(kind if kind and wanted else evidence.plain).tensors)
     return bounds
 
 

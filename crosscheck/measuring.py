@@ -16,18 +16,25 @@ import numpy as np
 from crosscheck import ulp
 from crosscheck.formats import FloatFormat
 from crosscheck.reused import kept
-from crosscheck.values import Array, Enclosure
+from crosscheck.values import Array, Enclosure, Tensors
 
 DIGITS_A_BIT = float(np.log10(2))
 
 
-def flat(gradients: Sequence[Sequence[Array]]) -> Array:
-    """A row for each list of tensors: all their entries end to end, in float64."""
-    count = sum(tensor.size for tensor in gradients[0])
-    rows = kept.empty((len(gradients), count))
-    for row, tensors in zip(rows, gradients, strict=True):
-        np.concatenate([tensor.ravel() for tensor in tensors], out=row)
-    return rows
+def flat(rows: Sequence[Sequence[Sequence[Array]]]) -> Array:
+    """A row for each list of gradients: all entries of their tensors end to end, in float64."""
+    pieces = [[piece for tensors in row for piece in _pieces(tensors)] for row in rows]
+    together = kept.empty((len(rows), sum(piece.size for piece in pieces[0])))
+    for row, of_row in zip(together, pieces, strict=True):
+        np.concatenate(of_row, out=row)
+    return together
+
+
+def _pieces(tensors: Sequence[Array]) -> list[Array]:
+    """Vectors that are the tensors' entries, end to end."""
+    if isinstance(tensors, Tensors):
+        return [tensors.flat]
+    return [tensor.ravel() for tensor in tensors]
 
 
 def medians(values: Array) -> Array:
@@ -119,7 +126,7 @@ class Ruler:
         self.counts = np.array([len(of_case) for of_case in shapes])
         self.first = np.cumsum(self.counts) - self.counts
         self.case_starts = self.starts[self.first]
-        parts = [[x for e in enclosures for x in getattr(e, name)] for name in ENCLOSING]
+        parts = [[getattr(e, name) for e in enclosures] for name in ENCLOSING]
         self.hi, self.lo, self.radius = flat(parts)
 
     @cached_property

@@ -215,6 +215,6 @@ def for_order(case: Case, trace: Trace, arithmetic: Arithmetic, absolute: bool =
     bounds = [RULES[of](case, trace, arithmetic, absolute) for of in NAMES[arithmetic.order]]
     if len(bounds) == 1:
         return bounds[0]
-    tensors = [np.maximum.reduce(of) for of in zip(*(b.tensors for b in bounds), strict=True)]
+    largest = case.architecture.split(np.maximum.reduce([b.tensors.flat for b in bounds]))
     overflow = next((b.overflow for b in bounds if b.overflow), None)
-    return Bound(tensors, overflow, bounds[0].kinks, max(b.growth for b in bounds))
+    return Bound(largest, overflow, bounds[0].kinks, max(b.growth for b in bounds))

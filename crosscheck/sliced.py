@@ -364,6 +364,4 @@ def enclose(
     share = limits.growth * share_of(found, least)
     if not share <= most:
         return None
-    return Enclosure(
-        found.hi, found.lo, [share * tensor for tensor in limits.tensors], SOURCE, BITS
-    )
+    return Enclosure(found.hi, found.lo, limits.tensors.times(share), SOURCE, BITS)

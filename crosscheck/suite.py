@@ -63,7 +63,7 @@ def muster(engine_names: Sequence[str]) -> dict[str, Engine | Unsupported]:
 BATCH_ENTRIES = 1 << 18
 """Parameters of the cases that are held at a time."""
 
-GROUP_ENTRIES = 1 << 16
+GROUP_ENTRIES = 1 << 17
 """The same of those that are judged at a time: what is known of them stays in the cache."""
 
 

@@ -1,7 +1,7 @@
 """The values that pass from stage to stage: frozen, with their shapes, no algorithms."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,7 +51,7 @@ class Architecture:
         """Activation names of layers 2 … N."""
         return (self.hidden,) * (self.layers - 2) + (self.output,)
 
-    @property
+    @cached_property
     def weight_shapes(self) -> tuple[tuple[int, int], ...]:
         """(n_{l-1}, n_l) for l = 2 … N."""
         return tuple(zip(self.widths[:-1], self.widths[1:], strict=True))
@@ -71,14 +71,41 @@ class Architecture:
         """The number of weights and biases."""
         return sum((n + 1) * m for n, m in self.weight_shapes)
 
-    def split(self, flat: Array) -> list[Array]:
+    def split(self, flat: Array) -> "Tensors":
         """A vector of all parameters as tensors, in the order of `tensor_names`; views of it."""
-        tensors, start = [], 0
-        for shape in self.tensor_shapes:
+        return Tensors(flat, self.tensor_shapes)
+
+
+class Tensors(Sequence[Array]):
+    """Arrays of these shapes, end to end in one vector: `flat`, of which they are views.
+
+    Views are made when first asked for: most of what is judged is judged end to end.
+    """
+
+    def __init__(self, flat: Array, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.flat, self._shapes = flat, shapes
+
+    @cached_property
+    def _views(self) -> list[Array]:
+        views, start = [], 0
+        for shape in self._shapes:
             stop = start + math.prod(shape)
-            tensors.append(flat[start:stop].reshape(shape))
+            views.append(self.flat[start:stop].reshape(shape))
             start = stop
-        return tensors
+        return views
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self._views)
+
+    def __getitem__(self, which: Any) -> Any:
+        return self._views[which]
+
+    def times(self, factor: float) -> "Tensors":
+        """All entries multiplied."""
+        return Tensors(factor * self.flat, self._shapes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,8 +160,8 @@ def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -
         return []
     kinds = list(dict.fromkeys(claim.arithmetic for claim in claims))
     places = [kinds.index(claim.arithmetic) for claim in claims]
-    allowed = flat([evidence.bound(arithmetic).tensors for arithmetic in kinds])
-    got = flat([claim.gradients.tensors() for claim in claims])
+    allowed = flat([[evidence.bound(arithmetic).tensors] for arithmetic in kinds])
+    got = flat([[claim.gradients.tensors()] for claim in claims])
     ruler = evidence.ruler
     measures = ruler.measure(got, allowed[places])
     powers = ruler.powers(allowed)[places]
@@ -193,7 +193,7 @@ def decide(
 def _is_clear(of: Enclosure, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
     parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
-    error, hi, lo, radius, allowed = flat(parts)
+    error, hi, lo, radius, allowed = flat([[tensors] for tensors in parts])
     with np.errstate(all="ignore"):
         error -= hi
         error -= lo

@@ -31,9 +31,23 @@ BATCH = 16
 
 def tensor(array: Array) -> torch.Tensor:
     """A torch tensor with the same numbers, in memory of its own; bfloat16 goes by its bits."""
+    own = array.copy(order="K")
     if array.dtype == FORMATS["bfloat16"].numpy:
-        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array))
+        return torch.from_numpy(own.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(own)
+
+
+def leaf(array: Array) -> torch.Tensor:
+    """A tensor with the same numbers that `backward` gives a gradient; weights are transposed.
+
+    So `linear` takes them as they are, and the graph needs no transposition of each.
+    """
+    return tensor(array.T).requires_grad_()
+
+
+def gradient(of: torch.Tensor) -> Array:
+    """What `backward` left at a leaf, in the shape of the array that it was made of."""
+    return numpy(of.grad).T
 
 
 def numpy(of: torch.Tensor | None) -> Array:
@@ -41,7 +55,7 @@ def numpy(of: torch.Tensor | None) -> Array:
     assert of is not None
     if of.dtype == torch.bfloat16:
         return of.detach().view(torch.int16).numpy().view(FORMATS["bfloat16"].numpy)
-    return of.detach().numpy()
+    return of.numpy() if not of.requires_grad else of.detach().numpy()
 
 
 @dataclass(frozen=True)
@@ -80,8 +94,8 @@ class Backward:
         return [
             Gradients(
                 of.cost.item(),
-                [numpy(w.grad) for w in of.weights],
-                [numpy(b.grad) for b in of.biases],
+                [gradient(w) for w in of.weights],
+                [gradient(b) for b in of.biases],
             )
             for of in done
         ]
@@ -95,15 +109,14 @@ class Backward:
         for layer, (z, a, w, b) in enumerate(layers, start=2):
             shown |= {f"z{layer}": numpy(z), f"a{layer}": numpy(a)}
             shown |= {f"d{layer}": numpy(z.grad), f"G{layer}": numpy(a.grad)}
-            shown |= {f"w{layer}": numpy(w.grad), f"b{layer}": numpy(b.grad)}
+            shown |= {f"w{layer}": gradient(w), f"b{layer}": gradient(b)}
         return shown
 
     def _evaluate(self, case: Case, retain: bool = False) -> Evaluated:
-        weights = [tensor(w).requires_grad_() for w in case.weights]
-        biases = [tensor(b).requires_grad_() for b in case.biases]
+        weights, biases = ([leaf(x) for x in of] for of in (case.weights, case.biases))
         a, zs, activations = tensor(case.inputs), [], []
         for w, b, activation in zip(weights, biases, case.architecture.activations, strict=True):
-            zs.append(functional.linear(a, w.t(), b))
+            zs.append(functional.linear(a, w, b))
             a = ACTIVATIONS[activation](zs[-1])
             activations.append(a)
             if retain:
