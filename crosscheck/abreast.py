@@ -326,7 +326,7 @@ class Pass:
             level.inner.views(before), level.outer.views(z), level.outer.views(error), strict=True
         )
         for i, (of_before, of_z, of_error) in enumerate(products):
-            np.dot(level.a[i], level.theta[i], out=of_z)
+            level.a[i].dot(level.theta[i], of_z)
             np.matmul(of_before, level.sizes[i], out=of_error)
         self.rounding.rounded(level.outer, terms, error, z)
         self.rounding.add_flushed(
@@ -378,7 +378,7 @@ class Pass:
         for i, ((of_value, mine), (deltas, scaled, weighted)) in enumerate(
             zip(products, operands, strict=True)
         ):
-            np.dot(level.a[i].T, deltas, out=of_value)
+            level.a[i].T.dot(deltas, of_value)
             taken = level.known[i].swapaxes(-1, -2)
             np.matmul(taken[0], scaled, out=mine)
             if not level.first[i]:
@@ -414,7 +414,7 @@ class Pass:
         operands = zip(level.outer.views(delta), level.outer.views(before), strict=True)
         products = zip(under.outer.views(value), under.outer.views(error), operands, strict=False)
         for i, (of_value, of_error, (deltas, scaled)) in enumerate(products):
-            np.dot(deltas, level.theta[i][:-1].T, out=of_value)
+            deltas.dot(level.theta[i][:-1].T, of_value)
             np.matmul(scaled, level.sizes[i][:-1].T, out=of_error)
         here = slice(len(under.cases))
         self.rounding.rounded(under.outer, level.outputs[here], error, value)

@@ -27,8 +27,9 @@ class Plan:
         self.activations = [np.empty((samples, n), dtype) for n in widths[1:]]
         self.deltas = [np.empty((samples, n), dtype) for n in widths[1:]]
         self.ones = np.ones(samples, dtype)
-        self.one = dtype.type(1)
-        self.scale = dtype.type(2) / dtype.type(samples)
+        # Arrays without axes: NumPy takes them at half the cost of its scalars.
+        self.one = np.ones((), dtype)
+        self.scale = np.array(dtype.type(2) / dtype.type(samples))
         self.shown: dict[str, Array] | None = None
 
     def _show(self, name: str, array: Array) -> None:
@@ -43,7 +44,7 @@ class Plan:
         a = inputs
         for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
             z = self.activations[k]
-            np.dot(a, w, z)
+            a.dot(w, z)
             if linear and k == len(weights) - 1:
                 z += b
                 self._show(f"z{k + 2}", z)
@@ -89,11 +90,11 @@ class Plan:
             a_previous = self.activations[k - 1] if k else inputs
             w = weights[k]
             into = kept.empty(w.shape, w.dtype) if w.nbytes >= LEAST_KEPT else None
-            by_weight.append(np.dot(a_previous.T, delta, into))
-            by_bias.append(np.dot(self.ones, delta))
+            by_weight.append(a_previous.T.dot(delta, into))
+            by_bias.append(self.ones.dot(delta))
             if k:
                 pulled_back = self.deltas[k - 1]
-                np.dot(delta, weights[k].T, pulled_back)
+                delta.dot(w.T, pulled_back)
                 self._show(f"G{k + 1}", pulled_back)
                 self._times_derivative(pulled_back, a_previous)
                 delta = pulled_back
