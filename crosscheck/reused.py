@@ -60,18 +60,26 @@ class Kept(threading.local):
         self._busy = True
         try:
             found = self._taken(shape, dtype)
+            if found is None:
+                found = self._new(shape, dtype)
             self._arrays.append(found)
-            while sum(one.nbytes for one in self._arrays) > MOST_KEPT:
-                del self._arrays[0]
         finally:
             self._busy = False
         return found
 
-    def _taken(self, shape: tuple[int, ...], dtype: Any) -> Array:
+    def _taken(self, shape: tuple[int, ...], dtype: Any) -> Array | None:
         for place in reversed(range(len(self._arrays))):
             if self._fits(place, shape, dtype) and _references(self._arrays, place) <= ALONE:
                 return self._arrays.pop(place)
-        return np.empty(shape, dtype)
+        return None
+
+    def _new(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """A new array, for which those go that were used longest ago, where there is no room."""
+        new = np.empty(shape, dtype)
+        room = MOST_KEPT - new.nbytes
+        while sum(one.nbytes for one in self._arrays) > room:
+            del self._arrays[0]
+        return new
 
     def _fits(self, place: int, shape: tuple[int, ...], dtype: Any) -> bool:
         array = self._arrays[place]

@@ -20,6 +20,10 @@ Action = Callable[[], Any]
 ROUNDS, ROUND_SECONDS = 15, 0.02
 """Rounds of each comparison, and the least time of one action in one."""
 
+LEAST_CALLS, LONG_SECONDS = 4, 0.1
+"""Calls of an action in a round, if one takes no longer than this: before them, one more is not
+counted, which finds in the caches what another action left there. Of a longer one, a call a round."""
+
 
 class Figure(NamedTuple):
     """A number measured in several rounds."""
@@ -58,22 +62,27 @@ def median_of(text: object) -> float:
 
 
 def times(actions: Mapping[str, Action], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds of one call of each action, for each round; the first call is not counted."""
-    repeats = {}
+    """Seconds of one call of each action in a steady state, for each round."""
+    calls = {}
     for name, action in actions.items():
         action()
-        started = time.perf_counter()
-        action()
-        once = max(time.perf_counter() - started, 1e-7)
-        repeats[name] = max(1, int(ROUND_SECONDS / once))
+        once = max(_seconds(action, 1), 1e-7)
+        calls[name] = 1 if once > LONG_SECONDS else max(LEAST_CALLS, int(ROUND_SECONDS / once))
     found: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
-            started = time.perf_counter()
-            for _ in range(repeats[name]):
+            if calls[name] > 1:
                 action()
-            found[name].append((time.perf_counter() - started) / repeats[name])
+            found[name].append(_seconds(action, calls[name]))
     return found
+
+
+def _seconds(action: Action, calls: int) -> float:
+    """The time of one of so many calls."""
+    started = time.perf_counter()
+    for _ in range(calls):
+        action()
+    return (time.perf_counter() - started) / calls
 
 
 @contextmanager

@@ -79,8 +79,7 @@ def limit_threads(count: int = 1) -> None:
         os.environ[name] = str(count)
     flags = os.environ.get("XLA_FLAGS", "").replace(XLA_ONE_THREAD, "")
     os.environ["XLA_FLAGS"] = (f"{flags} {XLA_ONE_THREAD}" if count == 1 else flags).strip()
-    if count > 1:
-        os.environ[XLA_THREADS] = str(count)
+    os.environ[XLA_THREADS] = str(count)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

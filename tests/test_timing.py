@@ -1,6 +1,8 @@
 """Ratios of neighbours in time, and threads that are as many as asked for."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,7 +31,15 @@ def test_every_action_is_run_in_every_round(monkeypatch):
     actions = {name: lambda name=name: called.append(name) for name in "ab"}
     found = timing.times(actions, rounds=3)
     assert [len(of) for of in found.values()] == [3, 3]
-    assert called[-6:] == ["a", "b"] * 3
+    calls = 1 + timing.LEAST_CALLS
+    assert called[-6 * calls :] == (["a"] * calls + ["b"] * calls) * 3
+
+
+def test_a_long_action_is_called_once_a_round(monkeypatch):
+    monkeypatch.setattr(timing, "LONG_SECONDS", 0)
+    called = []
+    timing.times({"a": lambda: called.append("a")}, rounds=3)
+    assert len(called) == 2 + 3
 
 
 def test_threads_are_as_before_afterwards():
@@ -47,8 +57,30 @@ def test_a_process_has_its_threads_before_it_imports_a_library(monkeypatch):
         one, two = (
             [process[count].submit(os.getenv, name).result() for name in names] for count in (1, 2)
         )
-    assert one[:2] == ["1", f"--of-the-user  {worker.XLA_ONE_THREAD}"]
+    assert one == ["1", f"--of-the-user  {worker.XLA_ONE_THREAD}", "1"]
     assert two == ["2", "--of-the-user", "2"]
+
+
+POOL_OF_XLA = """
+import os, sys
+from crosscheck import worker
+worker.limit_threads(int(sys.argv[1]))
+import jax
+jax.jit(lambda x: x @ x)(jax.numpy.ones((300, 300))).block_until_ready()
+tasks = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+print(sum("XLAEigen" in name for name in tasks))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
+@pytest.mark.parametrize("count", [1, 3])
+def test_xla_has_as_many_threads_as_are_asked_for(count):
+    """Its flags alone leave it one for each processor, among which it shares what it computes."""
+    pytest.importorskip("jax")
+    done = subprocess.run(
+        [sys.executable, "-c", POOL_OF_XLA, str(count)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == count
 
 
 @pytest.mark.parametrize(
