@@ -73,6 +73,18 @@ def test_no_number_depends_on_the_neighbours(dtype):
                 np.testing.assert_array_equal(x, y)
 
 
+def test_what_is_negligible_is_added_to_all_entries_and_the_rest_is_left():
+    """E is never below what it was with the addition, entry by entry, and no share above 2^-40."""
+    shapes = abreast.Shapes([(2, 2), (1, 3), (2, 1)])
+    before = np.array([3.0, 1.0, 2.0, 8.0, 1e-30, 5.0, 5.0, 1.0, np.inf])
+    error, most = before.copy(), np.array([2.0**-40, 1e-25, 0.0])
+    assert abreast.add_negligible(error, shapes, most) == [1]
+    np.testing.assert_array_equal(error[:4], before[:4] + 2.0**-40)
+    np.testing.assert_array_equal(error[4:], before[4:])
+    doubtful = abreast.add_negligible(error, shapes, np.array([np.nan, np.inf, 1.0]))
+    assert doubtful == [0, 1, 2]
+
+
 def test_a_network_that_may_overflow_is_left_to_the_bound_alone():
     case = drawn("float32", "sigmoid", "identity")[20]
     huge = tuple(w * np.float32(1e37) for w in case.weights)

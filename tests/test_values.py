@@ -7,7 +7,7 @@ import pytest
 
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
-from crosscheck.values import Architecture, Case
+from crosscheck.values import Architecture, Case, Tensors
 
 
 def case(**changes):
@@ -108,3 +108,17 @@ def test_a_wider_accumulator_allows_less():
     assert plain.overflow is wide.overflow is None
     for p, w in zip(plain.tensors[0::2], wide.tensors[0::2], strict=True):
         assert np.all(w < p)
+
+
+def test_tensors_are_views_of_one_vector():
+    architecture = Architecture((2, 3, 1))
+    tensors = architecture.split(np.arange(13.0))
+    assert isinstance(tensors, Tensors)
+    assert [tensor.shape for tensor in tensors] == list(architecture.tensor_shapes)
+    assert len(tensors) == 4
+    assert tensors[2].tolist() == [[9.0], [10.0], [11.0]]
+    assert [tensor.tolist() for tensor in tensors[1::2]] == [[6.0, 7.0, 8.0], [12.0]]
+    tensors.flat[12] = -1.0
+    assert tensors[3] == -1.0
+    assert tensors.times(2.0)[3] == -2.0
+    assert tensors[3] == -1.0
