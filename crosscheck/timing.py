@@ -21,8 +21,8 @@ ROUNDS, ROUND_SECONDS = 15, 0.02
 """Rounds of each comparison, and the least time of one action in one."""
 
 LEAST_CALLS, LONG_SECONDS = 4, 0.1
-"""Calls of an action in a round, if one takes no longer than this: before them, one more is not
-counted, which finds in the caches what another action left there. Of a longer one, a call a round."""
+"""Calls of an action in a round, if one takes no longer than this. One more before them is not
+counted: it finds in the caches what another action left there. A longer one is called once."""
 
 
 class Figure(NamedTuple):
