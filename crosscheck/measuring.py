@@ -30,6 +30,12 @@ def flat(rows: Sequence[Sequence[Sequence[Array]]]) -> Array:
     return together
 
 
+def end_to_end(tensors: Sequence[Array]) -> Array:
+    """All entries in one vector of float64, which is not to be written to: it may be theirs."""
+    one: Array = tensors.flat if isinstance(tensors, Tensors) else flat([[tensors]])[0]
+    return one
+
+
 def _pieces(tensors: Sequence[Array]) -> list[Array]:
     """Vectors that are the tensors' entries, end to end."""
     if isinstance(tensors, Tensors):

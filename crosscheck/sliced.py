@@ -20,7 +20,7 @@ numbers beyond 2^500 are for the other references.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from crosscheck.double_double import Pair
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.reused import kept
 from crosscheck.rounding_rules import ALLOWANCE
-from crosscheck.values import Array, Case, Enclosure
+from crosscheck.values import Array, Case, Enclosure, Tensors
 
 SOURCE = "double-double by slices"
 
@@ -174,8 +174,8 @@ class Evaluated(NamedTuple):
     `bound.by_rules` notes the least E; `of_exponential` is the relative error of those.
     """
 
-    hi: list[Array]
-    lo: list[Array]
+    hi: Tensors
+    lo: Tensors
     trace: Trace
     inner: dict[str, float]
     last: dict[str, float]
@@ -240,14 +240,17 @@ class Layers:
                 pulled_back = product(pieces, through)
                 self.inner[f"gradient of a{k + 1}"] = self.cutting.error_of(pieces, through)
                 pulled.insert(0, pulled_back.hi)
-        hi, lo = (
-            [part for pair in gradients for part in (pair[place][:-1], pair[place][-1])]
-            for place in range(2)
-        )
+        hi, lo = (self._tensors([pair[place] for pair in gradients]) for place in range(2))
         slopes = [None if slope is None else slope.hi for slope in self.slopes]
         trace = Trace(self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale)
         error_of = _error_of_long if self.long else exponential.error_of_pair
         return Evaluated(hi, lo, trace, self.inner, self.last, error_of(self.most))
+
+    def _tensors(self, gradients: Sequence[Array]) -> Tensors:
+        """Gradients whose last row is that of the biases: end to end they lie as tensors do."""
+        (room,) = kept.rooms(1, (self.case.architecture.parameters,))
+        flat = np.concatenate([of.ravel() for of in gradients], out=room)
+        return self.case.architecture.split(flat)
 
 
 def evaluate(case: Case, wide: bool = False) -> Evaluated | None:

@@ -14,7 +14,7 @@ from crosscheck import stagewise, tensor_errors
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
-from crosscheck.measuring import Measures, Ruler, flat, row_of
+from crosscheck.measuring import Measures, Ruler, end_to_end, flat, row_of
 from crosscheck.stagewise import ABSOLUTE_ONLY, Check
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Enclosure, Gradients
@@ -192,8 +192,8 @@ def decide(
 
 def _is_clear(of: Enclosure, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
-    parts = [gradients.tensors(), of.hi, of.lo, of.radius, limits.tensors]
-    error, hi, lo, radius, allowed = flat([[tensors] for tensors in parts])
+    (error,) = flat([[gradients.tensors()]])
+    hi, lo, radius, allowed = map(end_to_end, (of.hi, of.lo, of.radius, limits.tensors))
     with np.errstate(all="ignore"):
         error -= hi
         error -= lo
