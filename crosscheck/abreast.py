@@ -60,7 +60,6 @@ class Shapes:
     """Matrices of these shapes, end to end in one vector."""
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
-        self.shapes = shapes
         self.sizes = np.array([rows * columns for rows, columns in shapes])
         ends = self.sizes.cumsum()
         self.starts, self.total = ends - self.sizes, int(ends[-1])
@@ -98,8 +97,8 @@ class Level:
 
     `a` holds the values that are taken. `known` (2, V, total) holds magnitudes and E by each of
     V rules, of what is taken, `most` (V, total) their sum; `given` is `known` of what is given.
-    `terms` are those of a sum over what is taken, `samples` and `outputs` of sums over those;
-    `heaviest` is the largest magnitude among each network's weights and biases.
+    Each network has its number of `samples`, of `inputs` and of `outputs`, without the ones;
+    `heaviest` is the largest magnitude among its weights and biases.
     """
 
     slope: Array | None
@@ -111,16 +110,15 @@ class Level:
 
     def __init__(self, cases: Sequence[Case], j: int, rules: int) -> None:
         self.cases, self.output = cases, j == 0
-        self.widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
+        widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
         self.first = [case.architecture.layers - 2 == j for case in cases]
         self.layers = [case.architecture.layers - j for case in cases]
-        of_samples = [len(case.inputs) for case in cases]
-        pairs = list(zip(of_samples, self.widths, strict=True))
-        self.samples = np.array(of_samples)
-        self.inputs, self.outputs = np.array(self.widths).T
-        self.inner = Shapes([(samples, n + 1) for samples, (n, _) in pairs])
-        self.outer = Shapes([(samples, m) for samples, (_, m) in pairs])
-        self.block = Shapes([(n + 1, m) for n, m in self.widths])
+        samples = [len(case.inputs) for case in cases]
+        self.samples = np.array(samples)
+        self.inputs, self.outputs = np.array(widths).T
+        self.inner = Shapes([(d, n + 1) for d, (n, _) in zip(samples, widths, strict=True)])
+        self.outer = Shapes([(d, m) for d, (_, m) in zip(samples, widths, strict=True)])
+        self.block = Shapes([(n + 1, m) for n, m in widths])
         parts: list[Array] = []
         for case in cases:
             parts += [case.weights[-1 - j].ravel(), case.biases[-1 - j]]
