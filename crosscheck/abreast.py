@@ -188,24 +188,28 @@ class Rounding:
 
     def _spread(self, shapes: Shapes, terms: Array, name: str) -> Array:
         """A factor at each entry, (V, total), or (1, total) where the rules have it in common."""
-        known = self._factors[name][0]
+        factors = self._factors
+        known = factors[name][0]
         if terms.max() >= len(known) or np.isnan(known[terms]).any():
-            self._learn(terms)
-        factor = self._factors[name][:, terms]
+            factors = self._factors = self._with(terms)
+        factor = factors[name][:, terms]
         return shapes.spread(factor[:1] if (factor == factor[0]).all() else factor)
 
-    def _learn(self, terms: Array) -> None:
-        """Ask the rules for their factors of sums of so many terms."""
-        missing = terms.max() + 1 - self._factors["scale"].shape[1]
-        if missing > 0:
-            pad = ((0, 0), (0, missing))
-            self._factors = {
-                name: np.pad(of, pad, constant_values=np.nan) for name, of in self._factors.items()
-            }
+    def _with(self, terms: Array) -> dict[str, Array]:
+        """What is known, and the rules' factors of sums of so many terms.
+
+        Other threads may be reading what is known, so it is left as it is.
+        """
+        missing = max(0, int(terms.max()) + 1 - self._factors["scale"].shape[1])
+        found = {
+            name: np.pad(of, ((0, 0), (0, missing)), constant_values=np.nan)
+            for name, of in self._factors.items()
+        }
         for n in np.unique(terms).tolist():
             rule, factors = self.together.sum_of(n), self.together.factors_of(n)
-            for name, of in self._factors.items():
+            for name, of in found.items():
                 of[:, n] = np.ravel(getattr(rule if name in SUMMED else factors, name))
+        return found
 
     def add_flushed(
         self, error: Array, shapes: Shapes, terms: Array, largest: Array, rows: Sums, columns: Sums

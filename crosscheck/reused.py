@@ -57,8 +57,8 @@ class Kept(threading.local):
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if self._busy or not COUNTS or not LEAST_KEPT <= size <= MOST_KEPT:
             return np.empty(shape, dtype)
-        self._busy = True
         try:
+            self._busy = True
             found = self._taken(shape, dtype)
             if found is None:
                 found = self._new(shape, dtype)

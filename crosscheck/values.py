@@ -66,13 +66,18 @@ class Architecture:
         """Shapes of the tensors, in the order of `tensor_names`."""
         return tuple(s for shape in self.weight_shapes for s in (shape, shape[1:]))
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """The number of weights and biases."""
         return sum((n + 1) * m for n, m in self.weight_shapes)
 
     def split(self, flat: Array) -> "Tensors":
-        """A vector of all parameters as tensors, in the order of `tensor_names`; views of it."""
+        """A vector of all parameters as tensors, in the order of `tensor_names`; views of it.
+
+        Raises ValueError for a vector of another length.
+        """
+        if flat.size != self.parameters:
+            raise ValueError(f"{flat.size} numbers came for {self.parameters} parameters")
         return Tensors(flat, self.tensor_shapes)
 
 
@@ -93,6 +98,9 @@ class Tensors(Sequence[Array]):
             views.append(self.flat[start:stop].reshape(shape))
             start = stop
         return views
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tensors, (self.flat, self._shapes)  # views of a copy would be copies of their own
 
     def __len__(self) -> int:
         return len(self._shapes)

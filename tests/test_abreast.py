@@ -1,5 +1,7 @@
 """Many networks at once give what each alone gives, and say where they cannot."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +85,31 @@ def test_what_is_negligible_is_added_to_all_entries_and_the_rest_is_left():
     np.testing.assert_array_equal(error[4:], before[4:])
     doubtful = abreast.add_negligible(error, shapes, np.array([np.nan, np.inf, 1.0]))
     assert doubtful == [0, 1, 2]
+
+
+def test_threads_that_learn_factors_together_find_what_one_finds():
+    """The factors of sums are kept for the whole process: each thread asks for other numbers."""
+    cases = [
+        drawn("float32", "sigmoid", "identity")[begin : begin + 8] for begin in (8, 16, 24, 32)
+    ]
+    alone = [abreast.evaluate(of, rules("float32")) for of in cases]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(cases)) as threads:
+            for _ in range(40):
+                abreast._rounding.cache_clear()
+                for many, one in zip(threads.map(evaluated, cases), alone, strict=True):
+                    for found, wanted in zip(many, one, strict=True):
+                        np.testing.assert_array_equal(found.gradient.flat, wanted.gradient.flat)
+                        for b, c in zip(found.bounds, wanted.bounds, strict=True):
+                            np.testing.assert_array_equal(b.tensors.flat, c.tensors.flat)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def evaluated(cases):
+    return abreast.evaluate(cases, rules("float32"))
 
 
 def test_a_network_that_may_overflow_is_left_to_the_bound_alone():

@@ -371,7 +371,7 @@ def test_what_is_not_tried_has_a_name(small, monkeypatch):
     assert named(overflow="z3") == "overflow"
     assert named(kinks=[0, 0, 2, 2]) == "kinks"
     assert named(growth=3.0) == "errors that grow"
-    infinite = [np.full_like(t, np.inf) for t in limits["contracted"].tensors]
+    infinite = limits["contracted"].tensors.times(np.inf)
     assert named(tensors=infinite) == "an infinite bound"
     monkeypatch.setattr(correlated, "LARGEST", 1)
     assert named() == "size"

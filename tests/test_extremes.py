@@ -13,6 +13,7 @@ from crosscheck import certificate, oracle, sampling, stagewise
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.engines.interface import Unsupported
 from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Case, Gradients
@@ -54,6 +55,33 @@ def test_a_product_that_underflows_before_a_large_weight_is_no_defect(name, gain
     assert not defects(name, case_of("float32", weights, [[0.3], [0.0]], [[tiny]], [[0.0]]))
     deeper = [[[0.5]], [[1.5]], [[gain]]]
     assert not defects(name, case_of("float32", deeper, [[0.3], [0.0], [0.0]], [[tiny]], [[0.0]]))
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("name", sorted(set(names.NAMES) - {"paper-printed"}))
+def test_subnormal_operands_of_large_products_are_no_defect(name, dtype):
+    """Inputs below the smallest normal number, and weights that lift them: 32 samples, 32 wide.
+
+    Processors' instructions for bfloat16 read them as zero, from some size of a product on.
+    """
+    of = FORMATS[dtype]
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(0.25, 1, (32, 32)) * of.smallest_normal
+    gain = 2.0 ** min(60, int(np.log2(of.largest)) // 2)
+    weights = [rng.uniform(0.5, 1, (32, 32)) * gain, rng.uniform(0.5, 1, (32, 4)) * gain]
+    case = case_of(dtype, weights, [np.zeros(32), np.zeros(4)], inputs, np.zeros((32, 4)))
+    case = dataclasses.replace(case, architecture=Architecture((32, 32, 4), hidden="identity"))
+    if supported(name, case):
+        assert not defects(name, case)
+
+
+def supported(name, case):
+    """Whether there is such an engine here and it takes the case."""
+    try:
+        engine = names.load(name)
+    except Unsupported:
+        return False
+    return engine.supports(case.architecture, case.dtype)
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-contracted", "torch.backward"])

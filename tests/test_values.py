@@ -1,6 +1,7 @@
 """Values refuse what makes no sense, in a sentence, and know their own names and shapes."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -118,6 +119,12 @@ def test_tensors_are_views_of_one_vector():
     assert len(tensors) == 4
     assert tensors[2].tolist() == [[9.0], [10.0], [11.0]]
     assert [tensor.tolist() for tensor in tensors[1::2]] == [[6.0, 7.0, 8.0], [12.0]]
+    copied = pickle.loads(pickle.dumps(tensors))
+    copied.flat[0] = 99.0
+    assert copied[0][0, 0] == 99.0
+    assert tensors[0][0, 0] == 0.0
+    with pytest.raises(ValueError, match="15 numbers came for 13 parameters"):
+        architecture.split(np.arange(15.0))
     tensors.flat[12] = -1.0
     assert tensors[3] == -1.0
     assert tensors.times(2.0)[3] == -2.0

@@ -24,6 +24,9 @@ COSTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mean_squared_error": lambda squares: squares.mean(),
 }
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+FLUSHED = ("bfloat16",)
+"""Formats whose subnormals are read as zero: in larger products, by instructions for bfloat16
+(VDPBF16PS: Intel, *Architecture Instruction Set Extensions*), where a processor has them."""
 
 BATCH = 16
 """Networks whose graphs are held at a time; each call of `backward` costs some 15 µs by itself."""
@@ -78,7 +81,7 @@ class Backward:
         return dtype in DTYPES
 
     def arithmetic(self, dtype: str) -> Arithmetic:
-        return Arithmetic(dtype)
+        return Arithmetic(dtype, flushes=dtype in FLUSHED)
 
     def gradients(self, case: Case) -> Gradients:
         return self._together([case])[0]
