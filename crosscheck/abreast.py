@@ -191,19 +191,19 @@ class Rounding:
         factors = self._factors
         known = factors[name][0]
         if terms.max() >= len(known) or np.isnan(known[terms]).any():
-            factors = self._factors = self._with(terms)
+            factors = self._factors = self._with(factors, terms)
         factor = factors[name][:, terms]
         return shapes.spread(factor[:1] if (factor == factor[0]).all() else factor)
 
-    def _with(self, terms: Array) -> dict[str, Array]:
+    def _with(self, known: dict[str, Array], terms: Array) -> dict[str, Array]:
         """What is known, and the rules' factors of sums of so many terms.
 
         Other threads may be reading what is known, so it is left as it is.
         """
-        missing = max(0, int(terms.max()) + 1 - self._factors["scale"].shape[1])
+        missing = max(0, int(terms.max()) + 1 - known["scale"].shape[1])
         found = {
             name: np.pad(of, ((0, 0), (0, missing)), constant_values=np.nan)
-            for name, of in self._factors.items()
+            for name, of in known.items()
         }
         for n in np.unique(terms).tolist():
             rule, factors = self.together.sum_of(n), self.together.factors_of(n)
