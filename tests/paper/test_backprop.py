@@ -41,6 +41,23 @@ def test_mazur_accuses_the_print(mazur):
     np.testing.assert_array_almost_equal_nulp(printed.biases[0], right.biases[0], 4)
 
 
+@pytest.mark.parametrize("index", range(8, 20))
+def test_buffers_by_columns_give_the_gradient_and_its_intermediates(index, monkeypatch):
+    """All hidden layers of more neurons than samples: the order of memory is no part of the sum."""
+    monkeypatch.setattr(contracted_numpy, "LEAST_BY_COLUMNS", 1)
+    contracted_numpy._plan.cache_clear()
+    engine = names.load("paper-contracted")
+    drawn = Distribution(layers=(3, 6), widths=(2, 40), samples=(1, 12))
+    case = sampling.draw(drawn, 0, index, "float32")
+    hidden = case.architecture.widths[1:-1]
+    assert contracted_numpy._room(1, max(hidden), np.dtype("float32")).strides[0] == 4
+    gradients, stages = engine.gradients(case), engine.stages(case)
+    contracted_numpy._plan.cache_clear()
+    rows = judge(Evidence(case), engine.arithmetic(case.dtype), gradients, deep=True, stages=stages)
+    assert {row["verdict"] for row in rows} <= {"CONSISTENT", "INCONCLUSIVE"}
+    assert any(row["verdict"] == "CONSISTENT" for row in rows)
+
+
 @pytest.mark.parametrize("reading", ["identity", "sigmoid"])
 @pytest.mark.parametrize(("distribution", "index"), NETS[:6])
 def test_all_compositions_lie_within_the_bound(distribution, index, reading):
