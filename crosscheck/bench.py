@@ -40,11 +40,12 @@ LADDER = (
 
 VERDICTS = (
     ((4, 8, 3), 8),
+    ((4, 16, 8, 5), 16),
     ((8, 16, 16, 4), 16),
     ((32, 64, 32, 4), 32),
     ((128, 192, 64, 10), 32),
 )
-"""(widths, D) of the verdicts that are compared: 67, 484, 4 k and 38 k parameters."""
+"""(widths, D) of the verdicts that are compared: 67, 261, 484, 4 k and 38 k parameters."""
 
 RIVAL_SECONDS = 60.0
 """A rival that would take longer is extrapolated from the network before, and marked."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crosscheck import abreast, bound, reference, rounding_rules, sampling, verdict
+from crosscheck import abreast, abreast_rules, bound, reference, rounding_rules, sampling, verdict
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.evidence import Evidence, prepare
@@ -77,13 +77,13 @@ def test_no_number_depends_on_the_neighbours(dtype):
 
 def test_what_is_negligible_is_added_to_all_entries_and_the_rest_is_left():
     """E is never below what it was with the addition, entry by entry, and no share above 2^-40."""
-    shapes = abreast.Shapes([(2, 2), (1, 3), (2, 1)])
+    shapes = abreast_rules.Shapes([(2, 2), (1, 3), (2, 1)])
     before = np.array([3.0, 1.0, 2.0, 8.0, 1e-30, 5.0, 5.0, 1.0, np.inf])
     error, most = before.copy(), np.array([2.0**-40, 1e-25, 0.0])
-    assert abreast.add_negligible(error, shapes, most) == [1]
+    assert abreast_rules.add_negligible(error, shapes, most) == [1]
     np.testing.assert_array_equal(error[:4], before[:4] + 2.0**-40)
     np.testing.assert_array_equal(error[4:], before[4:])
-    doubtful = abreast.add_negligible(error, shapes, np.array([np.nan, np.inf, 1.0]))
+    doubtful = abreast_rules.add_negligible(error, shapes, np.array([np.nan, np.inf, 1.0]))
     assert doubtful == [0, 1, 2]
 
 
@@ -98,7 +98,7 @@ def test_threads_that_learn_factors_together_find_what_one_finds():
     try:
         with ThreadPoolExecutor(len(cases)) as threads:
             for _ in range(40):
-                abreast._rounding.cache_clear()
+                abreast_rules.rounding_of.cache_clear()
                 for many, one in zip(threads.map(evaluated, cases), alone, strict=True):
                     for found, wanted in zip(many, one, strict=True):
                         np.testing.assert_array_equal(found.gradient.flat, wanted.gradient.flat)
