@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import sys
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,20 @@ FLAGS = (
 """Environment variables that change how engines compute."""
 
 
-COMPUTING = ("*.py", "engines/*.py", "paper/*.py", "faults/*.py")
-SHOWING = {"__main__", "bench", "checking", "cli", "finished", "gating", "journal", "outcome"}
-SHOWING |= {"power", "pytest_plugin", "reproduce", "rows", "running"}
-SHOWING |= {"picturing", "stopwatch", "sweeping", "timing"}
-SHOWING |= {"assembly", "contestants", "diagnosing", "diagnosis", "merging", "progress"}
-"""Our own files on which a gradient, its error or its verdict depends, and those that do not."""
+SHOWING = (
+    *("__init__", "__main__", "cli", "options", "pytest_plugin", "checking", "reproduce"),
+    *("running", "gating", "merging", "diagnosing", "progress", "cluster"),
+    *("rows", "outcome", "finished", "journal", "assembly", "environment", "baseline"),
+    *("reports", "auditing", "audit", "diagnosis", "observation", "shrinking", "faults"),
+    *("bench", "contestants", "sweeping", "stopwatch", "timing", "picturing"),
+    *("power", "examination", "detecting", "naming", "false_alarms", "white_box"),
+    *("black_box", "rivals", "workforce", "deadline", "proportions"),
+)
+"""Our rooms and modules on which no gradient, error or verdict of a run depends.
+
+Whatever is not named here counts as computing, wherever it lies: a module that is new, or moves
+into a room, never leaves the gate unnoticed.
+"""
 
 
 def describe(threads: int | None = None) -> dict[str, Any]:
@@ -73,14 +81,18 @@ def describe(threads: int | None = None) -> dict[str, Any]:
     }
 
 
-def code() -> str:
-    """16 hexadecimal digits that stand for those of our files that compute."""
-    package = Path(__file__).parent
+def code(package: Path | None = None) -> str:
+    """16 hexadecimal digits that stand for those of our files that compute.
+
+    `package` is the folder of another copy of ours.
+    """
+    package = package or Path(str(resources.files("crosscheck")))
     digest = hashlib.blake2b(digest_size=8)
-    found = {path for pattern in COMPUTING for path in package.glob(pattern)}
-    for path in sorted(path for path in found if path.stem not in SHOWING):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        place = path.relative_to(package).with_suffix("")
+        if not any(map(place.is_relative_to, SHOWING)):
+            digest.update(place.as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
