@@ -155,7 +155,7 @@ def skeleton(tmp_path):
         ("baseline", "from crosscheck.engines import jax_grad", {"Reports"}),
         ("engines/jax_grad", "from crosscheck.engines import torch_autograd", {"What"}),
         ("engines/torch_autograd", "from crosscheck.paper import equations", {"What", "No"}),
-        ("engines/torch_packed", "from crosscheck.paper import equations", {"No"}),
+        ("engines/jax_packed", "from crosscheck.paper import equations", {"No"}),
     ],
 )
 def test_contracts_break_when_they_should(skeleton, module, line, expected):

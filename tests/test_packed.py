@@ -1,14 +1,13 @@
-"""Packed engines: the gradient of the same function, and no bit of it depends on the batch."""
+"""The packed engine: the gradient of the same function, and no bit of it depends on the batch."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("jax")
-pytest.importorskip("torch")
 
 from crosscheck import sampling, verdict
 from crosscheck.distribution import Distribution
-from crosscheck.engines import jax_packed, names, padding, torch_packed
+from crosscheck.engines import jax_packed, names, padding
 from crosscheck.evidence import Evidence
 from crosscheck.values import Architecture
 
@@ -20,13 +19,9 @@ def cases():
     return [sampling.draw(SMALL, 1, index, "float32") for index in range(20)]
 
 
-PACKED = {"jax.packed": "jax.grad", "torch.packed": "torch.backward"}
-"""Engines that pad networks, and those that take them as they are."""
-
-
-@pytest.fixture(scope="module", params=PACKED)
-def engine(request):
-    return names.load(request.param)
+@pytest.fixture(scope="module")
+def engine():
+    return names.load("jax.packed")
 
 
 def bits(gradients):
@@ -57,7 +52,7 @@ def test_it_lies_within_the_bound(engine, dtype):
 
 def test_it_is_the_gradient_of_the_network_as_it_is(cases, engine):
     """Padding adds zeros, so only the order of sums can differ: twice the bound holds both."""
-    exact = names.load(PACKED[engine.name])
+    exact = names.load("jax.grad")
     for case in cases[8:12]:
         ours, theirs = engine.gradients(case), exact.gradients(case)
         allowed = Evidence(case).bound(engine.arithmetic(case.dtype)).tensors
@@ -101,7 +96,6 @@ def test_the_size_is_the_least_that_holds_the_network(widths, samples, expected,
 
     Shaped.samples = samples
     assert jax_packed.size_of(Shaped)[:3] == expected
-    assert torch_packed.size_of(Shaped)[:3] == (len(widths) - 1, *expected[1:])
 
 
 @pytest.mark.parametrize("output", ["identity", "sigmoid"])

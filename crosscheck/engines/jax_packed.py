@@ -5,7 +5,7 @@ a batch are run in a loop inside the program, not side by side, so that no bit o
 the others; up to 64 wide that costs nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.engines import padding, turns
+from crosscheck.engines import padding
 from crosscheck.engines.jax_grad import ACTIVATIONS
 from crosscheck.engines.padding import Packed, Size
 from crosscheck.values import Architecture, Case, Gradients
@@ -89,19 +89,7 @@ class PackedGrad:
 
     def gradients_of(self, cases: Sequence[Case]) -> list[Gradients]:
         """The gradients of each case; none depends on the others, to the bit."""
-        return padding.by_batch(cases, size_of, BATCH, _run, _visit)
-
-
-_compiled: set[Size] = set()
-"""The sizes whose programs this process has."""
-
-
-def _visit(sizes: Iterable[Size], run: Callable[[Size], None]) -> None:
-    def once(size: Size) -> None:
-        run(size)
-        _compiled.add(size)
-
-    turns.in_turn(sizes, _compiled, once)
+        return padding.by_batch(cases, size_of, BATCH, _run)
 
 
 def _run(cases: Sequence[Case], size: Size) -> list[Gradients]:

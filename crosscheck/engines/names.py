@@ -16,7 +16,6 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper-printed": ("crosscheck.engines.paper_numpy", "printed"),
         "torch.backward": ("crosscheck.engines.torch_autograd", "backward"),
         "torch.forward": ("crosscheck.engines.torch_forward", "forward"),
-        "torch.packed": ("crosscheck.engines.torch_packed", "packed"),
         "jax.packed": ("crosscheck.engines.jax_packed", "packed"),
         "jax.grad": ("crosscheck.engines.jax_grad", "grad"),
     }

@@ -4,7 +4,7 @@ The padding adds exact zeros: weights into and out of it are zero, its outputs a
 masked, and layers beyond a network's depth pass their input through.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,34 +116,21 @@ def unpack(case: Case, value: Any, weights: Array, biases: Array) -> Gradients:
     )
 
 
-def one_by_one(sizes: Iterable[Size], run: Callable[[Size], None]) -> None:
-    """Run the sizes in their order."""
-    for size in sizes:
-        run(size)
-
-
 def by_batch(
     cases: Sequence[Case],
     size_of: Callable[[Case], Size],
     smallest: int,
     run: Callable[[Sequence[Case], Size], Sequence[Gradients]],
-    visit: Callable[[Iterable[Size], Callable[[Size], None]], None] = one_by_one,
 ) -> list[Gradients]:
-    """The gradients of all cases, in order: `run` gets those of one size, a batch at most.
-
-    `visit` calls what it is given for each of the sizes, in the order that suits it.
-    """
+    """The gradients of all cases, in order: `run` gets those of one size, a batch at most."""
     places: dict[Size, list[int]] = {}
     for place, case in enumerate(cases):
         places.setdefault(size_of(case), []).append(place)
-    found: dict[int, Gradients] = {}
-
-    def of_size(size: Size) -> None:
+    made: dict[int, Gradients] = {}
+    for size, of_size in places.items():
         most = size.batch(smallest)
-        for begin in range(0, len(places[size]), most):
-            batch = places[size][begin : begin + most]
+        for begin in range(0, len(of_size), most):
+            batch = of_size[begin : begin + most]
             gradients = run([cases[place] for place in batch], size)
-            found.update(zip(batch, gradients, strict=True))
-
-    visit(places, of_size)
-    return [found[place] for place in range(len(cases))]
+            made.update(zip(batch, gradients, strict=True))
+    return [made[place] for place in range(len(cases))]
