@@ -2,8 +2,7 @@
 
 A mistake is viable on a network if an exact entry of the gradient changes by more than 4u|g|;
 that is decided in double-doubles, not by an engine. A viable mistake is caught if a tensor is
-judged DEFECT, by B or, where the ℓ2 bound suspects it, by what shared roundings add up to; it is
-flagged if one is DEFECT or SUSPECT.
+judged DEFECT; it is flagged if one is DEFECT or SUSPECT.
 """
 
 from collections.abc import Iterator

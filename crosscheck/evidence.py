@@ -10,22 +10,18 @@ import numpy as np
 from crosscheck import (
     abreast,
     bound,
-    correlated,
     double_double,
     orders,
     reference,
-    refutation,
     rounding_rules,
     sliced,
 )
 from crosscheck.arithmetic import Arithmetic, plain
-from crosscheck.correlated import Correlated
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler
-from crosscheck.refutation import Attempt
 from crosscheck.rounding_rules import Rules
 from crosscheck.sensitivities import Parts, Sensitivities, standard_deviations
-from crosscheck.values import Array, Case, Enclosure, Gradients
+from crosscheck.values import Array, Case, Enclosure
 
 HIGHEST_BITS = 4096
 """Working precision beyond which the oracle gives up doubling."""
@@ -50,7 +46,6 @@ class Evidence:
         self._expected = tuple(expected)
         self._bounds: dict[tuple[Arithmetic, bool], Bound] = {}
         self._sensitivities: dict[Arithmetic, Sensitivities] = {}
-        self._correlated: dict[Arithmetic, Correlated] = {}
         self._parts: dict[Arithmetic, Parts] = {}
         self._deviations: dict[str | None, list[Array]] = {}
         self._enclosure: Enclosure | None = None
@@ -121,21 +116,6 @@ class Evidence:
                 self.case, self.trace, arithmetic, order, *known
             )
         return self._sensitivities[arithmetic]
-
-    def refute(self, arithmetic: Arithmetic, gradients: Gradients, which: int) -> Attempt:
-        """Try to prove a suspicious tensor wrong by more than B can; see `refutation`."""
-        kinds = orders.NAMES[arithmetic.order]
-        limits = {kind: self.bound(replace(arithmetic, order=kind), True) for kind in kinds}
-        if hindrance := correlated.hindrance(self.case, arithmetic, limits):
-            return refutation.not_tried(hindrance)
-        if arithmetic not in self._correlated:
-            found = correlated.analyse(self.case, self.trace, arithmetic, limits)
-            self._correlated[arithmetic] = found
-        of = self.enclosure
-        hi, lo, radius = (x[which] for x in (of.hi, of.lo, of.radius))
-        error = (gradients.tensors()[which].astype(np.float64) - hi) - lo
-        room = radius + 2.0**-52 * (np.abs(error) + np.abs(lo))
-        return refutation.attempt(self._correlated[arithmetic], which, error, room)
 
     @property
     def enclosure(self) -> Enclosure:

@@ -49,7 +49,7 @@ ERRORS: Mapping[str, Column] = {
     "correct_digits": Column("float64", "right decimal digits in half of the entries, g ≠ 0"),
     "digits_lost": Column("float64", "decimal digits that the formula a(1 - a) may lose here"),
     "roundoff_bits": Column("float64", "estimated unit roundoff, as bits; see `roundoff`"),
-    "checks": Column("str", "what was checked: B; ℓ2, stages and shared roundings where they were"),
+    "checks": Column("str", "what was checked: B; ℓ2 and stages where they were"),
     "verdict": Column("str", "CONSISTENT, SUSPECT, DEFECT or INCONCLUSIVE"),
     "reason": Column("str", "why, where the verdict needs one"),
     "worst_index": Column("str", "entry of the greatest absolute error, such as [6, 1]"),

@@ -289,11 +289,6 @@ class Judgement(NamedTuple):
             checks += ", stages"
         limits = self.limits
         verdict = rule(errors, limits.overflow, limits.kinks[which], suspicion, broken, power)
-        if verdict[0] == "SUSPECT" and suspicion.l2_use > 1:
-            claim = self.claim
-            found = self.evidence.refute(claim.arithmetic, claim.gradients, which)
-            checks += f", {found.tried}"
-            verdict = ("DEFECT", found.reason) if found.proved else verdict
         row["checks"] = checks
         row["verdict"], row["reason"] = verdict
         return row
