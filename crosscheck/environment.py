@@ -96,14 +96,6 @@ def code(package: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def digest_of_file(path: str | Path) -> str | None:
-    """16 hexadecimal digits that stand for a file's content; None where it cannot be read."""
-    try:
-        return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
-    except OSError:
-        return None
-
-
 def versions() -> dict[str, str | None]:
     """The versions of the packages that a run depends on; None for what is not installed."""
     return {name: _version(name) for name in PACKAGES}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crosscheck import environment, rows
-from crosscheck.engines import callable as user_engine
+from crosscheck.engines import sources
 from crosscheck.journal import Journal, Tables
 from crosscheck.plan import Plan, Span, blocks, missing
 
@@ -41,9 +41,8 @@ def identity(plan: Plan, span: Span) -> dict[str, Any]:
 
 
 def own_code(plan: Plan) -> dict[str, str | None]:
-    """For each function of the user's, a digest of the file that it is in."""
-    own = [name for name in plan.engines if ":" in name]
-    return {text: environment.digest_of_file(user_engine.source(text)) for text in own}
+    """For each function of the user's, a digest of its file and what it imports from beside it."""
+    return {text: sources.digest(text) for text in plan.engines if ":" in text}
 
 
 def journal_beside(out: Path) -> Path:

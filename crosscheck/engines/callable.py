@@ -237,14 +237,6 @@ def _others(module: Any, attribute: str) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def source(text: str) -> str:
-    """The path of the file that the function of "place:function" is in; empty where unknown."""
-    place = text.rpartition(":")[0]
-    if place.endswith(".py"):
-        return place
-    return str(getattr(sys.modules.get(place), "__file__", None) or "")
-
-
 def _load_module(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
