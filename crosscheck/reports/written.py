@@ -1,5 +1,6 @@
 """Reports by format: one line a format, and what writes and shows them."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,10 @@ from crosscheck.reports.headline import headline
 
 
 class Format(NamedTuple):
-    """The module with `report(run) -> str | bytes`, and the name of the file it makes."""
+    """The module with `report(run) -> str`, and the name of the file it makes.
+
+    Without a module the report is a file that every run has: its rows.
+    """
 
     module: str
     file: str
@@ -24,8 +28,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "html": Format("crosscheck.reports.html", "report.html"),
         "md": Format("crosscheck.reports.markdown", "report.md"),
-        "csv": Format("crosscheck.reports.csv_table", "report.csv"),
-        "parquet": Format("crosscheck.reports.parquet_table", "report.parquet"),
+        "csv": Format("", "report.csv"),
+        "parquet": Format("", "report.parquet"),
         "latex": Format("crosscheck.reports.latex", "report.tex"),
         "json": Format("crosscheck.reports.json_document", "report.json"),
         "junit": Format("crosscheck.reports.junit", "report.xml"),
@@ -45,34 +49,51 @@ def require(formats: Sequence[str]) -> None:
             raise ValueError(f"unknown format {name!r}: known are {', '.join(FORMATS)}")
 
 
-def render(run: FinishedRun, name: str) -> str | bytes:
-    """The report of this format."""
-    function: Callable[[FinishedRun], str | bytes] = import_module(FORMATS[name].module).report
+def render(run: FinishedRun, name: str) -> str:
+    """The report of this format, one that has a module."""
+    function: Callable[[FinishedRun], str] = import_module(FORMATS[name].module).report
     return function(run)
 
 
 def write(run: FinishedRun, formats: Sequence[str], out: Path) -> list[Path]:
-    """Write the reports of these formats into the folder; the files written.
+    """Write the reports of these formats into the folder; the files that hold them.
 
-    Raises ValueError for an unknown format, or where the folder cannot be written to.
+    The run's own errors.csv and errors.parquet are the reports csv and parquet: they are copied
+    where `out` is another folder than the run's, and never written again.
+
+    Raises ValueError for an unknown format, where the folder cannot be written to, or the run
+    lacks what is to be copied.
     """
     require(formats)
     files = []
     for name in formats:
-        content = render(run, name)
         path = out / FORMATS[name].file
         try:
             out.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            if FORMATS[name].module:
+                path.write_text(render(run, name), encoding="utf-8")
+            else:
+                path = _with_rows(run, path)
         except OSError as error:
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
         files.append(path)
     return files
 
 
+def _with_rows(run: FinishedRun, path: Path) -> Path:
+    """The run's own file of its rows, or in another folder a copy of it at `path`."""
+    own = Path(run.folder, "errors").with_suffix(path.suffix)
+    if not own.is_file():
+        raise ValueError(f"the run lacks {own}")
+    if path.parent.samefile(run.folder):
+        return own
+    shutil.copyfile(own, path)
+    return path
+
+
 def write_summary(run: FinishedRun, folder: Path) -> None:
     """summary.md in a run's folder; written again where a baseline has something to say."""
-    (folder / "summary.md").write_text(str(render(run, "md")), encoding="utf-8")
+    (folder / "summary.md").write_text(render(run, "md"), encoding="utf-8")
 
 
 def show(run: FinishedRun, output_format: str, console: Console) -> None:
@@ -82,7 +103,7 @@ def show(run: FinishedRun, output_format: str, console: Console) -> None:
     elif output_format == "concise":
         _concise(run, console)
     else:
-        _plainly(console, str(render(run, output_format)))
+        _plainly(console, render(run, output_format))
 
 
 def show_comparison(run: FinishedRun, output_format: str, console: Console) -> None:
@@ -93,7 +114,7 @@ def show_comparison(run: FinishedRun, output_format: str, console: Console) -> N
     elif output_format == "concise":
         _plainly(console, run.comparison["sentence"])
     else:
-        _plainly(console, str(render(run, output_format)))
+        _plainly(console, render(run, output_format))
 
 
 def _full(run: FinishedRun, console: Console) -> None:
