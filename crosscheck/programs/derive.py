@@ -1,0 +1,115 @@
+"""The exact derivative of a program, as a program: reverse mode and forward mode.
+
+Griewank and Walther, *Evaluating Derivatives*, 2nd ed., sections 3.1 and 3.2; the rules of
+single operations are those of the table of primitives.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from crosscheck.primitives.row import Applied
+from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.programs.program import Builder, Operation, Program, appended
+
+STILL = frozenset({"input", "constant", "irrational"})
+"""Operations without operands, which are no rows of the table."""
+
+
+def reverse(program: Program, wrt: Sequence[int] | None = None) -> Program:
+    """The program of values and of gradients.
+
+    Its inputs are the program's, then a cotangent for each output; its outputs are the
+    program's, then a gradient for each input at the places `wrt` (all, if not given).
+    """
+    chosen = _chosen(program, wrt)
+    build, place = _begun(program)
+    cotangents: dict[int, list[int]] = {}
+    for output in program.outputs:
+        operation = program.operations[output]
+        cotangents.setdefault(output, []).append(build.input(operation.shape, operation.format))
+    active = reached(program, chosen)
+    gradients: dict[int, int] = {}
+    for number in range(len(program) - 1, -1, -1):
+        arrived = cotangents.pop(number, [])
+        if not arrived or not active[number]:
+            continue
+        operation = program.operations[number]
+        build.source = operation.source
+        cotangent = arrived[0]
+        for other in arrived[1:]:
+            cotangent = build("add", cotangent, other)
+        if operation.primitive in STILL:
+            gradients[number] = cotangent
+            continue
+        applied = Applied(
+            tuple(place[x] for x in operation.operands), place[number], operation.params
+        )
+        pulled = PRIMITIVES[operation.primitive].pullback(build, applied, cotangent)
+        for operand, value in zip(operation.operands, pulled, strict=True):
+            if value is not None and active[operand]:
+                cotangents.setdefault(operand, []).append(value)
+    zeros = [
+        gradients[x] if x in gradients else _zero(build, program.operations[x]) for x in chosen
+    ]
+    return build.program([*(place[x] for x in program.outputs), *zeros])
+
+
+def forward(program: Program, wrt: Sequence[int] | None = None) -> Program:
+    """The program of values and of tangents.
+
+    Its inputs are the program's, then a tangent for each input at the places `wrt`; its outputs
+    are the program's, then a tangent for each of them.
+    """
+    chosen = _chosen(program, wrt)
+    build, place = _begun(program)
+    tangents: dict[int, int] = {
+        x: build.input(program.operations[x].shape, program.operations[x].format) for x in chosen
+    }
+    for number, operation in enumerate(program.operations):
+        if operation.primitive in STILL:
+            continue
+        given = [tangents.get(x) for x in operation.operands]
+        if all(tangent is None for tangent in given):
+            continue
+        build.source = operation.source
+        applied = Applied(
+            tuple(place[x] for x in operation.operands), place[number], operation.params
+        )
+        pushed = PRIMITIVES[operation.primitive].pushforward(build, applied, given)
+        if pushed is not None:
+            tangents[number] = pushed
+    zeros = [
+        tangents[x] if x in tangents else _zero(build, program.operations[x])
+        for x in program.outputs
+    ]
+    return build.program([*(place[x] for x in program.outputs), *zeros])
+
+
+def reached(program: Program, inputs: Sequence[int]) -> list[bool]:
+    """Which values depend on these."""
+    active = [False] * len(program)
+    for number in inputs:
+        active[number] = True
+    for number, operation in enumerate(program.operations):
+        if operation.kind == "real" and operation.primitive != "stop":
+            active[number] = active[number] or any(active[x] for x in operation.operands)
+    return active
+
+
+def _chosen(program: Program, wrt: Sequence[int] | None) -> list[int]:
+    places = range(len(program.inputs)) if wrt is None else wrt
+    return [program.inputs[place] for place in places]
+
+
+def _begun(program: Program) -> tuple[Builder, list[int]]:
+    """A builder that holds the program, and where its values are."""
+    build = Builder()
+    place = appended(build, program, {})
+    build.inputs = [place[x] for x in program.inputs]
+    build.holds = list(program.holds)
+    return build, place
+
+
+def _zero(build: Builder, like: Operation) -> int:
+    return build.constant(np.zeros(like.shape), like.format)
