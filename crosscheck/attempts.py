@@ -9,13 +9,17 @@ from typing import Any
 from crosscheck import rows
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.engines.state import Change, change
 from crosscheck.plan import Plan
 from crosscheck.values import Array, Case, Gradients
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one engine on one case; `seconds` is the time of one gradient."""
+    """What came of one engine on one case; `seconds` is the time of one gradient.
+
+    `change` is what came when the same case was given to it again, if that was another gradient.
+    """
 
     engine: str
     status: str
@@ -23,6 +27,7 @@ class Attempt:
     message: str = ""
     gradients: Gradients | None = None
     stages: Mapping[str, Array] | None = None
+    change: Change | None = None
 
 
 NO_ATTEMPT = Attempt("", "ok")
@@ -78,13 +83,20 @@ def _attempt_one(
     if known := known_end(case, name, overseer):
         return known
     overseer.begin(case, name)
-    return attempt(name, engine, case, plan.goes_deep(case.index))
+    return attempt(name, engine, case, plan.goes_deep(case.index), plan.repeats(case.index))
 
 
-def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = False) -> Attempt:
+def attempt(
+    name: str,
+    engine: Engine | Unsupported,
+    case: Case,
+    deep: bool = False,
+    twice: bool = False,
+) -> Attempt:
     """Run one engine on one case; whatever it raises costs this case only.
 
-    `deep` asks it for its intermediates as well, if it shows any.
+    `deep` asks it for its intermediates as well, if it shows any; `twice` gives it the case once
+    more, if it may keep state between calls.
     """
     if isinstance(engine, Unsupported):
         return Attempt(name, "unsupported", message=str(engine))
@@ -99,13 +111,14 @@ def attempt(name: str, engine: Engine | Unsupported, case: Case, deep: bool = Fa
         seconds = time.perf_counter() - started
         require(case, gradients)
         stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
+        changed = change(engine, case, gradients) if twice else None
     except Malformed as error:
         return Attempt(name, "error", message=str(error))
     except EngineFailed as error:
         return Attempt(name, error.status, message=str(error))
     except Exception as error:
         return Attempt(name, "error", message=f"{type(error).__name__}: {error}")
-    return Attempt(name, "ok", seconds, gradients=gradients, stages=stages)
+    return Attempt(name, "ok", seconds, gradients=gradients, stages=stages, change=changed)
 
 
 def _kind(case: Case) -> str:

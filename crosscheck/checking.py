@@ -1,6 +1,6 @@
 """check(): the public function, for a gradient that somebody wrote by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +9,12 @@ import pandas as pd
 
 from crosscheck import outcome, reproduce, sampling, shrinking, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
-from crosscheck.distribution import Distribution
-from crosscheck.engines import callable as user_engine
+from crosscheck.distribution import LEAST, Distribution
+from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.plan import Plan
+from crosscheck.ranges import pair
 from crosscheck.reports import summaries
 from crosscheck.values import Case, Gradients
 
@@ -22,6 +23,9 @@ SHRINKING_SECONDS = 5.0
 
 SQUARES, SQUARE_CASES = (2, 6), 24
 """Widths and number of the square networks for a function that takes no others."""
+
+LAST_FRAMES = 2
+"""Calls of a traceback that a message shows: where it was raised, and what called that."""
 
 DIAGNOSED = 100
 """Cases that a diagnosis looks at, at most."""
@@ -32,7 +36,8 @@ class Report:
     """What a check found: `errors` and `cases` are frames with the columns of `rows`.
 
     `diagnosis` is the known mistake that explains the failing cases, or None; `smallest` the
-    smallest case found that fails, or None; `notes` what else was seen, a sentence each.
+    smallest case found that fails, or None; `notes` what else was seen, a sentence each. `cause`
+    is the first exception that the function raised, with its traceback.
     """
 
     errors: pd.DataFrame
@@ -41,6 +46,7 @@ class Report:
     smallest: Case | None = None
     notes: tuple[str, ...] = ()
     line: str = ""
+    cause: Exception | None = None
 
     @property
     def ok(self) -> bool:
@@ -52,24 +58,32 @@ class Report:
         return summaries.by_engine(self.errors, self.cases)
 
     def raise_if_defect(self) -> None:
-        """Raises AssertionError with a readable message unless the report is ok."""
-        if not self.ok:
-            raise AssertionError(self.message())
+        """Raises AssertionError with a readable message unless the report is ok.
 
-    def message(self) -> str:
-        """What is wrong, in the words of the worst case; empty where nothing is."""
+        What the function raised first, if it did, is the `__cause__`.
+        """
+        if not self.ok:
+            raise AssertionError(self.message()) from self.cause
+
+    def message(self, full: bool = False) -> str:
+        """What is wrong, in the words of the worst case; empty where nothing is.
+
+        Of a traceback the last lines are shown, or all of it with `full`.
+        """
         if self.ok:
             return ""
         defects = self.errors[self.errors["verdict"] == "DEFECT"]
         lines = [_defect(_clearest(defects))] if len(defects) else []
         lines += _failed(self.cases)
+        if self.cause is not None:
+            lines.append(user_engine.their_traceback(self.cause, None if full else LAST_FRAMES))
         lines = lines or ["INCONCLUSIVE  nothing could be confirmed"]
         if self.diagnosis is not None:
             lines.append(str(self.diagnosis))
         if self.smallest is not None:
             of = self.smallest.architecture
             lines.append(f"Smallest case that fails: {of.label}, D = {self.smallest.samples}")
-        lines += self.notes
+        lines += dict.fromkeys(self.notes)
         if self.line:
             lines.append(f"Reproduce: {self.line}")
         return "\n".join(lines)
@@ -166,13 +180,21 @@ def explained(report: Report, engine: CallableEngine, plan: Plan, address: str =
     """
     told = _Told(report, engine, plan)
     with np.errstate(all="ignore"):
-        diagnosis, smallest = told.diagnosis(), told.smallest()
+        diagnosis = None if told.changes else told.diagnosis()
+        smallest = told.smallest()
     shown = report.errors[report.errors["verdict"] == "DEFECT"]
     case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
     case = told.cases.get(case_id)
-    place = address or user_engine.address(engine.function) or f"FILE.py:{engine.name}"
+    place = address or user_engine.address(engine.function) or f"FILE.py:{_own_name(engine)}"
     line = reproduce.line(case, place, plan.distribution, engine.arrays) if case is not None else ""
-    return replace(report, diagnosis=diagnosis, smallest=smallest, line=line, notes=_notes(engine))
+    notes = (*told.changes, *_notes(engine))
+    return replace(
+        report, diagnosis=diagnosis, smallest=smallest, line=line, notes=notes, cause=engine.cause
+    )
+
+
+def _own_name(engine: CallableEngine) -> str:
+    return engine.name.removesuffix(YOURS)
 
 
 def _on_squares(engine: CallableEngine, plan: Plan) -> Diagnosis | None:
@@ -209,6 +231,8 @@ class _Told:
         status, self.message = (by_case[f"{what}:{engine.name}"] for what in ("status", "message"))
         self.raised = list(status.index[status == "error"])
         open_ = set(mine.loc[mine["verdict"] == "INCONCLUSIVE", "case"]) - self.failing
+        changing = self.message[(status == "ok") & (self.message != "")]
+        self.changes = [f"When it is called again, {said}" for said in changing.mode()[:1]]
         self.answered = [self.cases[n] for n in status.index[status == "ok"] if n not in open_]
 
     def _of_one_dtype(self, cases: Sequence[Case]) -> list[Case]:
@@ -249,30 +273,64 @@ def check(
     hidden: str = "sigmoid",
     output: str = "identity",
     cost: str = "squared_error",
-    layers: tuple[int, int] = (2, 6),
-    widths: tuple[int, int] = (1, 64),
-    samples: tuple[int, int] = (1, 64),
+    layers: int | Sequence[int] = (2, 6),
+    widths: int | Sequence[int] = (1, 64),
+    samples: int | Sequence[int] = (1, 64),
     cases: int = 100,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: Any = "float64",
     arrays: str = "numpy",
-    against: Sequence[str] = (),
+    against: str | Sequence[str] = (),
 ) -> Report:
     """Check gradient(weights, biases, inputs, targets) -> (weight gradients, bias gradients).
 
     It is called on `cases` random architectures with N in `layers`, n_l in `widths`, D in
     `samples`; weights[k] (n_{l-1}, n_l) and biases[k] (n_l,) for l = k + 2, inputs (D, n_1),
-    targets (D, n_N), all of `dtype`, as arrays of numpy, torch or jax (`arrays`). `against`
-    names engines to judge beside it. If it fails, the mistake is looked for in the catalogue of
-    known ones, and the smallest case that shows it.
+    targets (D, n_N), all of `dtype`, as arrays of numpy, torch or jax (`arrays`). A range is a
+    pair, or one number. The first ten cases and one in ten after them are given to it twice: a
+    gradient may not depend on the calls before. What it returns is copied at once, so it may reuse
+    its buffers. `against` names engines to judge beside it; a function called as one of them is
+    shown as "NAME (yours)". If it fails, the mistake is looked for in the catalogue of known ones,
+    and the smallest case that shows it.
 
-    Raises ValueError for an unknown activation, cost, dtype or engine, or an impossible range,
-    and Unsupported where the library of `arrays` is not installed.
+    Raises ValueError for an unknown activation, cost, dtype or engine, an impossible range, or an
+    argument of a type that it cannot have, and Unsupported where the library of `arrays` is not
+    installed.
     """
-    distribution = Distribution(layers, widths, samples, output, hidden, cost)
+    ranges = {"layers": layers, "widths": widths, "samples": samples}
+    pairs = {name: pair(name, given, LEAST[name]) for name, given in ranges.items()}
+    distribution = Distribution(**pairs, output=output, hidden=hidden, cost=cost)
     engine = CallableEngine(gradient, arrays=arrays)
-    plan = Plan((engine.name, *against), (dtype,), cases, seed, distribution)
+    if names.is_known(engine.name):
+        engine.name += YOURS
+    plan = Plan((engine.name, *_rivals(against)), (_dtype(dtype),), cases, seed, distribution)
     return _run(engine, plan)
+
+
+YOURS = " (yours)"
+"""Behind the name of a function that is called as an engine of the table."""
+
+
+def _rivals(against: str | Sequence[str]) -> tuple[str, ...]:
+    """The names in `against`, each once; one may stand without a list around it."""
+    given = (against,) if isinstance(against, str) or not isinstance(against, Iterable) else against
+    engines = tuple(given)
+    if not all(isinstance(name, str) for name in engines):
+        raise ValueError(
+            f"against={against!r} must be names of engines, such as ['paper', 'jax.grad']; "
+            "a function of yours is checked by a call of its own"
+        )
+    return tuple(dict.fromkeys(engines))
+
+
+def _dtype(given: Any) -> str:
+    """The name of a dtype given as such, or as NumPy's, torch's or JAX's."""
+    if isinstance(given, str) or given is None:
+        return str(given)
+    try:
+        return np.dtype(given).name
+    except TypeError:
+        return str(given).rpartition(".")[2]
 
 
 def _run(engine: CallableEngine, plan: Plan, address: str = "") -> Report:

@@ -17,5 +17,5 @@ ARRAYS = ("numpy", "torch", "jax")
 
 def require_known(role: str, name: str, known: Sequence[str]) -> None:
     """Raises ValueError, with the known ones, for a name that is not among them."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"unknown {role} {name!r}: it is one of {', '.join(known)}")

@@ -1,15 +1,27 @@
 """What random cases are drawn from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from crosscheck.conventions import ACTIVATIONS, COSTS, require_known
+from crosscheck.ranges import pair
+
+LEAST: Mapping[str, int] = MappingProxyType({"layers": 2, "widths": 1, "samples": 1})
+"""The ranges, and where they may begin."""
+
+MOST_ENTRIES = 1 << 31
+"""Most weights, inputs or activations that a case may have: 16 GiB of float64."""
 
 
 @dataclass(frozen=True)
 class Distribution:
     """What random cases are drawn from; ranges include both ends.
 
-    Raises ValueError for a range that is empty or begins too low, or an unknown name.
+    A range may be given as any pair, or as one number for both ends.
+
+    Raises ValueError for a range that is empty or begins too low, one whose largest case has more
+    than MOST_ENTRIES numbers, or an unknown name.
     """
 
     layers: tuple[int, int] = (2, 6)
@@ -21,15 +33,27 @@ class Distribution:
     scales: tuple[float, ...] = field(default=(1.0, 5.0, 20.0))
 
     def __post_init__(self) -> None:
-        for name, least in (("layers", 2), ("widths", 1), ("samples", 1)):
-            low, high = getattr(self, name)
-            if not least <= low <= high:
-                raise ValueError(
-                    f"{name} ({low}, {high}) must be (low, high) with {least} <= low <= high"
-                )
+        for name, least in LEAST.items():
+            object.__setattr__(self, name, pair(name, getattr(self, name), least))
+        self._require_room()
         require_known("hidden activation", self.hidden, ACTIVATIONS)
         require_known("output activation", self.output, (*ACTIVATIONS, "both"))
         require_known("cost", self.cost, COSTS)
+
+    def _require_room(self) -> None:
+        """Raises ValueError where the numbers of the largest case could not be addressed."""
+        layers, width, samples = self.layers[1], self.widths[1], self.samples[1]
+        parts = {
+            f"layers={layers} of widths={width}": layers * width * width,
+            f"samples={samples} of widths={width}": samples * width,
+            f"layers={layers} and samples={samples} of widths={width}": layers * samples * width,
+        }
+        for what, entries in parts.items():
+            if entries > MOST_ENTRIES:
+                raise ValueError(
+                    f"{what} would be {entries:.2g} numbers in one case, more than the "
+                    f"{MOST_ENTRIES:.2g} that a case may have"
+                )
 
     def options(self, *names: str) -> list[str]:
         """The command's options for those of `names` that are not the default, as words."""

@@ -9,6 +9,7 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.formats import FORMATS
+from crosscheck.ranges import whole
 from crosscheck.values import Case
 
 BLOCK_ENTRIES = 1 << 24
@@ -21,6 +22,10 @@ BLOCKS_WANTED = 32
 
 DEEP_CASES, DEEP_EVERY = 1000, 100
 """Up to how many cases each gets the checks that cost most; and beyond, one of how many."""
+
+
+REPEATED_FIRST, REPEATED_EVERY = 10, 10
+"""How many of the first indices, and of how many after them one, a user's function gets twice."""
 
 
 CERTIFIED_EVERY, CERTIFIED_FIRST = 25, 8
@@ -49,7 +54,8 @@ class Plan:
     or "" for all, and the wider format in which it is declared to form sums. `arrays` is what a
     user's function is handed: numpy, torch or jax.
 
-    Raises ValueError for an unknown dtype, or a declared accumulator that is narrower.
+    Raises ValueError for an unknown dtype, a declared accumulator that is narrower, or a number of
+    cases or a seed that is negative or beyond what rows hold.
     """
 
     engines: tuple[str, ...] = names.DEFAULT
@@ -64,6 +70,8 @@ class Plan:
     arrays: str = "numpy"
 
     def __post_init__(self) -> None:
+        for name in ("cases", "seed"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         for dtype in self.dtypes:
             if dtype not in FORMATS:
                 raise ValueError(names.nearest(dtype, list(FORMATS), "dtype"))
@@ -96,6 +104,10 @@ class Plan:
         if self.deep != "sample":
             return self.deep == "all"
         return index % self.deep_every == 0
+
+    def repeats(self, index: int) -> bool:
+        """Whether a user's function gets the cases of this index twice, for it may keep state."""
+        return index < REPEATED_FIRST or index % REPEATED_EVERY == 0
 
     def certifies(self, index: int) -> bool:
         """Whether the oracle is certified on the cases of this index; on one case at least."""

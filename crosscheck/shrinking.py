@@ -14,8 +14,9 @@ import numpy as np
 
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine
+from crosscheck.engines.state import change
 from crosscheck.evidence import Evidence
-from crosscheck.values import Architecture, Array, Case
+from crosscheck.values import Architecture, Array, Case, Gradients
 from crosscheck.verdict import decide
 
 SIMPLE = 8
@@ -37,19 +38,29 @@ class Failure:
 
 
 def failure(engine: Engine, case: Case) -> Failure | None:
-    """Run and judge; None where nothing is wrong."""
+    """Run and judge; None where nothing is wrong, twice where the engine may keep state."""
     try:
         gradients = engine.gradients(case)
         require(case, gradients)
+        changed = change(engine, case, gradients)
     except Malformed as error:
         return Failure("Malformed", str(error))
     except Exception as error:
         return Failure(type(error).__name__, f"{type(error).__name__}: {error}")
+    defect = _defect(engine, case, gradients)
+    if changed is None:
+        return Failure("DEFECT", defect) if defect else None
+    defect = defect or _defect(engine, case, changed.gradients)
+    return Failure("DEFECT", f"{defect}; {changed.sentence}") if defect else None
+
+
+def _defect(engine: Engine, case: Case, gradients: Gradients) -> str:
+    """The first tensor that is proved wrong, and why; empty where none is."""
     verdicts = decide(Evidence(case), engine.arithmetic(case.dtype), gradients)
     for tensor, (verdict, reason) in zip(case.architecture.tensor_names, verdicts, strict=True):
         if verdict == "DEFECT":
-            return Failure("DEFECT", f"{tensor} {reason}")
-    return None
+            return f"{tensor} {reason}"
+    return ""
 
 
 class OutOfTime(BaseException):

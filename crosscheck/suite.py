@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from crosscheck.judging import Standing, judge_together
 from crosscheck.plan import Plan as Plan, Span
 from crosscheck.portion import Ordered, Portion, place_of
 from crosscheck.values import Case
-from crosscheck.verdict import Claim
+from crosscheck.verdict import Claim, decide
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Trial:
         case: Case,
         attempts: Sequence[Attempt],
     ) -> None:
-        self.plan, self.case, self.attempts = plan, case, attempts
+        self.plan, self.case, self.attempts = plan, case, list(attempts)
         self.claims = [
             None
             if tried.gradients is None
@@ -208,6 +208,22 @@ class Trial:
             if claim:
                 self.evidence.bound(claim.arithmetic)
 
+    def _changes(self) -> None:
+        """Where a second call on the case returned another gradient, the worse one is judged."""
+        for place, tried in enumerate(self.attempts):
+            claim = self.claims[place]
+            if tried.change is None or claim is None:
+                continue
+            second = claim._replace(gradients=tried.change.gradients)
+            wrong = [self._is_defect(one) for one in (claim, second)]
+            if any(wrong):
+                self.claims[place] = claim if wrong[0] else second
+                self.attempts[place] = replace(tried, message=tried.change.sentence)
+
+    def _is_defect(self, claim: Claim) -> bool:
+        verdicts = decide(self.evidence, claim.arithmetic, claim.gradients)
+        return any(verdict == "DEFECT" for verdict, _ in verdicts)
+
     @property
     def standing(self) -> Standing:
         """What is known before the judging."""
@@ -226,6 +242,7 @@ class Trial:
     STAGES: "tuple[Callable[[Trial], object], ...]" = (
         _bound,
         lambda trial: trial.evidence.enclosure,
+        _changes,
     )
 
 

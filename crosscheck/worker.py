@@ -65,6 +65,7 @@ def enter(state: State) -> None:
         # must stay readable.
         _state = state
     _end_with_parent()
+    _may_have_children()
     limit_threads()
     _be_silent()
     _state[PID] = os.getpid()
@@ -123,6 +124,13 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != parent.pid:
             os._exit(1)
+
+
+def _may_have_children() -> None:
+    """A pool's processes are daemons, which multiprocessing lets have none; engines may."""
+    import multiprocessing
+
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
 
 
 def run(job: Job) -> bytes:

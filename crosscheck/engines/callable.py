@@ -1,9 +1,9 @@
 """A user's function as an engine."""
 
 import importlib
-import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ import numpy as np
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.conformity import Malformed
 from crosscheck.engines.interface import Unsupported
+from crosscheck.engines.user_file import Folder, folder_of, load
 from crosscheck.values import Architecture, Array, Case, Gradients
 
 UserFunction = Callable[..., Any]
@@ -48,7 +49,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {"numpy": Dialect, "torch": _torch,
 
 def dialect(arrays: str) -> Dialect:
     """Raises ValueError for an unknown kind, Unsupported where its library is missing."""
-    if arrays not in DIALECTS:
+    if not isinstance(arrays, str) or arrays not in DIALECTS:
         raise ValueError(f"unknown arrays {arrays!r}: known are {', '.join(DIALECTS)}")
     try:
         return DIALECTS[arrays]()
@@ -62,13 +63,22 @@ def dialect(arrays: str) -> Dialect:
 class CallableEngine:
     """gradient(weights, biases, inputs, targets) -> (weight gradients, bias gradients).
 
-    The function gets copies of the case's arrays; `changed` names those that it wrote to.
-    Nothing is known of how it computes, so the bound allows both orders of evaluation, and
-    subnormals read as zero. `arrays` is numpy, torch or jax.
+    The function gets copies of the case's arrays; `changed` names those that it wrote to. What
+    it returns is copied at once, so it may reuse its buffers. `cause` is the first exception
+    that it raised. Nothing is known of how it computes, so the bound allows both orders of
+    evaluation, and subnormals read as zero. `arrays` is numpy, torch or jax; `folder` is on the
+    path while it runs.
     """
 
+    keeps_state = True
+    """It may: some cases are given to it twice."""
+
     def __init__(
-        self, function: UserFunction, name: str | None = None, arrays: str = "numpy"
+        self,
+        function: UserFunction,
+        name: str | None = None,
+        arrays: str = "numpy",
+        folder: Folder | None = None,
     ) -> None:
         if not callable(function):
             raise ValueError(
@@ -78,7 +88,9 @@ class CallableEngine:
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.arrays, self.dialect = arrays, dialect(arrays)
+        self.folder: AbstractContextManager[Any] = folder or nullcontext()
         self.changed: set[str] = set()
+        self.cause: Exception | None = None
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
         return True
@@ -89,16 +101,17 @@ class CallableEngine:
     def gradients(self, case: Case) -> Gradients:
         """Raises Malformed where the result is not a pair of lists of arrays."""
         make = self.dialect.array
-        with self.dialect.context():
+        with self.dialect.context(), self.folder:
             weights, biases = ([make(x) for x in part] for part in (case.weights, case.biases))
             inputs, targets = make(case.inputs), make(case.targets)
             try:
                 with np.errstate(all="ignore"):  # the verdict says it, entry by entry
                     result = self.function(weights, biases, inputs, targets)
             except Exception as error:
+                self.cause = self.cause or error
                 raise Malformed(raised(error, case)) from error
-            self._watch(case, weights, biases, inputs, targets)
             by_weight, by_bias = (_lists(part, what, case) for part, what in _pair(result))
+            self._watch(case, weights, biases, inputs, targets)
             return Gradients(None, by_weight, by_bias)
 
     def _watch(self, case: Case, weights: Any, biases: Any, inputs: Any, targets: Any) -> None:
@@ -151,7 +164,7 @@ def _lists(part: Any, what: str, case: Case) -> list[Array]:
                 f"the {what} gradient of layer {k + 2} is None, expected an array: "
                 "was it never computed, or is requires_grad missing?"
             )
-    arrays = [as_array(thing) for thing in part]
+    arrays = [_copied(thing, f"{what[0]}{k + 2}") for k, thing in enumerate(part)]
     for k, (thing, array) in enumerate(zip(part, arrays, strict=True)):
         if array.dtype != case.format.numpy and array.dtype.kind == "f":
             raise Malformed(
@@ -159,6 +172,22 @@ def _lists(part: Any, what: str, case: Case) -> list[Array]:
                 + _narrowing(thing, case)
             )
     return arrays
+
+
+def _copied(thing: Any, tensor: str) -> Array:
+    """A copy of the array, since its memory may be written to by the next call."""
+    if isinstance(thing, np.ma.MaskedArray):
+        raise Malformed(
+            f"{tensor} is a masked array, expected a plain one: which numbers stand where it is "
+            "masked? return gradient.filled(0), or the array that was never masked"
+        )
+    try:
+        array = np.array(as_array(thing))
+    except ValueError as error:
+        raise Malformed(f"{tensor} is {_describe(thing)} that makes no array: {error}") from error
+    if array.dtype == object:
+        raise Malformed(f"{tensor} is {_describe(thing)}, expected an array of numbers")
+    return array
 
 
 def _narrowing(thing: Any, case: Case) -> str:
@@ -209,7 +238,9 @@ def from_text(text: str, arrays: str = "numpy") -> CallableEngine:
 
     Raises ValueError where the module, the file or the function cannot be found.
     """
-    return CallableEngine(found(text), text, arrays)
+    place = text.rpartition(":")[0]
+    folder = folder_of(place) if place.endswith(".py") else None
+    return CallableEngine(found(text), text, arrays, folder)
 
 
 def found(text: str) -> UserFunction:
@@ -222,7 +253,7 @@ def found(text: str) -> UserFunction:
         raise ValueError(
             f"engine {text!r} must be package.module:function or path/to/file.py:function"
         )
-    module = _load_file(place) if place.endswith(".py") else _load_module(place)
+    module = load(place) if place.endswith(".py") else _load_module(place)
     function = getattr(module, attribute, None)
     if not callable(function):
         raise ValueError(f"{place} has no function {attribute!r}" + _others(module, attribute))
@@ -244,32 +275,38 @@ def _load_module(name: str) -> Any:
         return importlib.import_module(name)
     except Exception as error:
         reason = error if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"cannot import {name}: {reason}") from None
-
-
-def _load_file(path: str) -> Any:
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"cannot run {path}: {type(error).__name__}: {error}") from None
-    return module
+        raise ValueError(f"cannot import {name}: {reason}") from error
 
 
 def raised(error: Exception, case: Case) -> str:
     """What a user's function raised, the line it was in, and what probably happened."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
+    theirs = _their_frames(error)
+    if isinstance(error, TypeError) and not theirs:
+        return f"TypeError: {error} {CALLED_AS}"
     where = ""
-    if frame is not None:
-        where = f", line {frame.tb_lineno} of {Path(frame.tb_frame.f_code.co_filename).name}"
+    if theirs:
+        where = f", line {theirs[-1].lineno} of {Path(theirs[-1].filename).name}"
     return f"{type(error).__name__}: {error}{where}{hint(error, case)}"
+
+
+CALLED_AS = "(it is called as gradient(weights, biases, inputs, targets))"
+
+
+def _their_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Where the exception passed through the user's own code, the call first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if frame.filename != __file__]
+
+
+def their_traceback(error: BaseException, last: int | None = None) -> str:
+    """The traceback of a user's function, but for our call of it; its `last` frames, or all."""
+    frames = _their_frames(error)
+    shown = frames if last is None else frames[-last:]
+    left = f"  … {len(frames) - len(shown)} more\n" if len(shown) < len(frames) else ""
+    lines = [left, *traceback.format_list(shown), *traceback.format_exception_only(error)]
+    chained = error.__cause__ if last is None else None
+    before = f"{their_traceback(chained)}\nwhich led to:\n" if chained is not None else ""
+    return before + "".join(lines).rstrip("\n")
 
 
 def hint(error: Exception, case: Case) -> str:
@@ -282,8 +319,6 @@ def hint(error: Exception, case: Case) -> str:
             f" (layers {of.label}: weights[k] is (n_in, n_out), inputs are (D, {of.widths[0]}); "
             "is a transpose missing or one too many?)"
         )
-    if isinstance(error, TypeError) and "positional argument" in text:
-        return " (it is called as gradient(weights, biases, inputs, targets))"
     if isinstance(error, TypeError) and "numpy" in text:
         return ' (it got NumPy arrays: arrays="torch" or arrays="jax" hands native ones)'
     return ""

@@ -39,11 +39,15 @@ def nearest(name: str, known: list[str], what: str) -> str:
     return f"unknown {what} {name!r}: known are {', '.join(known)}{hint}"
 
 
+def is_known(name: str) -> bool:
+    """Whether an engine is called so, ours or a package's; imports nothing."""
+    return name in NAMES or name in third_party.found()
+
+
 def require_known(name: str) -> None:
     """Raises ValueError for an unknown name, without importing anything."""
-    known = [*NAMES, *third_party.found()]
-    if name not in known:
-        raise ValueError(nearest(name, known, "engine"))
+    if not is_known(name):
+        raise ValueError(nearest(name, [*NAMES, *third_party.found()], "engine"))
 
 
 def load(name: str) -> Engine:
