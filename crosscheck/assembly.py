@@ -10,7 +10,7 @@ from pyarrow import csv, parquet
 
 from crosscheck import rows
 from crosscheck.journal import writing
-from crosscheck.reports.tally import Part, Summary, Tally
+from crosscheck.reports.tables import Part, Summary, Tally
 
 ROWS_IN_GROUP = 1 << 15
 """Rows that are gathered before they are written to Parquet as one group."""

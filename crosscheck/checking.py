@@ -15,7 +15,8 @@ from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.plan import Plan
 from crosscheck.ranges import pair
-from crosscheck.reports import summaries
+from crosscheck.reports import tables
+from crosscheck.rows import engine_names
 from crosscheck.values import Case, Gradients
 
 SHRINKING_SECONDS = 5.0
@@ -55,7 +56,7 @@ class Report:
 
     def summary(self) -> pd.DataFrame:
         """A line per engine and dtype."""
-        return summaries.by_engine(self.errors, self.cases)
+        return tables.by_engine(self.errors, self.cases)
 
     def raise_if_defect(self) -> None:
         """Raises AssertionError with a readable message unless the report is ok.
@@ -129,7 +130,7 @@ def _not_finite(row: Any) -> str:
 def _failed(cases: pd.DataFrame) -> list[str]:
     """A line for each engine that gave no gradient on some cases, with its first message."""
     lines = []
-    for name in summaries.engine_names(cases):
+    for name in engine_names(cases):
         status = cases[f"status:{name}"]
         for word in ("error", "unsupported"):
             hit = cases[status == word]

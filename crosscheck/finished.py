@@ -151,8 +151,7 @@ def _frame(path: Path, name: str) -> pd.DataFrame:
 
 def _require_engine_columns(cases: pd.DataFrame, folder: Path) -> None:
     """Every engine has its three columns."""
-    engines = [c.removeprefix("status:") for c in cases.columns if c.startswith("status:")]
-    for engine in engines:
+    for engine in rows.engine_names(cases):
         for column in rows.engine_columns(engine):
             if column not in cases:
                 raise ValueError(f"{folder / 'cases.parquet'} lacks the column {column}")

@@ -21,12 +21,7 @@ def exit_status(
     errors: pd.DataFrame, cases: pd.DataFrame, wanted: Sequence[str] = (), strict: bool = False
 ) -> int:
     """The exit status of a run with these rows: see `status_of`."""
-    prefix = "status:"
-    statuses = {
-        name.removeprefix(prefix): Counter(cases[name])
-        for name in cases.columns
-        if name.startswith(prefix)
-    }
+    statuses = {name: Counter(cases[f"status:{name}"]) for name in rows.engine_names(cases)}
     return status_of(counts(errors), statuses, wanted, strict)
 
 

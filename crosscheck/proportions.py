@@ -1,23 +1,35 @@
-"""Shares of trials, with what the number of trials leaves open."""
+"""Shares of trials, with what the number of trials leaves open: Clopper and Pearson (1934)."""
 
 import pandas as pd
 
 CONFIDENCE = 0.95
+"""Of a limit, and of an interval; each holds by itself."""
 
 
-def interval(hits: int, of: int) -> tuple[float, float]:
-    """Clopper-Pearson: the exact two-sided interval of a binomial share, at 95 %; 0 … 1 of none."""
-    from scipy.stats import beta
+def upper_limit(hits: int, trials: int, confidence: float = CONFIDENCE) -> float:
+    """Clopper and Pearson's one-sided upper limit on a share; 1 where nothing was tried."""
+    from scipy.special import betaincinv
 
-    tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, of - hits + 1))
-    high = 1.0 if hits == of else float(beta.ppf(1 - tail, hits + 1, of - hits))
-    return low, high
+    if hits >= trials:
+        return 1.0
+    return float(betaincinv(hits + 1, trials - hits, confidence))
 
 
-def with_intervals(counts: pd.DataFrame, hits: str, of: str) -> pd.DataFrame:
-    """The share of the column `hits` in the column `of`, in per cent, and its interval."""
-    pairs = list(zip(counts[hits].astype(int), counts[of].astype(int), strict=True))
+def interval(hits: int, trials: int) -> tuple[float, float]:
+    """Clopper and Pearson's two-sided interval of a share, at 95 %; 0 … 1 where nothing was tried.
+
+    The limits are exact: each tail has at most half of what is left of one.
+    """
+    one_sided = (1 + CONFIDENCE) / 2
+    return (
+        1 - upper_limit(trials - hits, trials, one_sided),
+        upper_limit(hits, trials, one_sided),
+    )
+
+
+def with_intervals(counts: pd.DataFrame, hits: str, trials: str) -> pd.DataFrame:
+    """The share of the column `hits` in the column `trials`, in per cent, and its interval."""
+    pairs = list(zip(counts[hits].astype(int), counts[trials].astype(int), strict=True))
     limits = [interval(h, n) for h, n in pairs]
     return counts.assign(
         share=[f"{100 * h / n:.1f}" if n else "–" for h, n in pairs],

@@ -105,6 +105,11 @@ def engine_columns(engine: str) -> dict[str, Column]:
     }
 
 
+def engine_names(cases: pd.DataFrame) -> list[str]:
+    """The engines that a frame of cases speaks of, in their order."""
+    return [name.removeprefix("status:") for name in cases.columns if name.startswith("status:")]
+
+
 def case_columns(engines: Iterable[str]) -> dict[str, Column]:
     """The columns of a case's row in a run of these engines."""
     columns = dict(CASES)

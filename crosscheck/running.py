@@ -28,8 +28,8 @@ from crosscheck.engines import callable as user_engine, names
 from crosscheck.journal import Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
 from crosscheck.pool import Limits, Pool
-from crosscheck.reports import folder, tally, written
-from crosscheck.reports.tally import Summary
+from crosscheck.reports import folder, markdown, terminal, written
+from crosscheck.reports.tables import Summary
 
 
 class Wanted(NamedTuple):
@@ -186,7 +186,7 @@ def conclude(staging: Path, summary: Summary, record: dict[str, Any]) -> None:
     if summary.tensors <= READABLE_ROWS:
         written.write_summary(finished.read(staging), staging)
     else:
-        text = tally.report(summary, record)
+        text = markdown.brief(summary, record)
         (staging / "summary.md").write_text(text, encoding="utf-8")
 
 
@@ -199,7 +199,7 @@ def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) ->
     plainly = ending.output_format == "full" and not ending.formats and not ending.baseline
     if plainly and summary.tensors > READABLE_ROWS:
         record = finished.record_of(out)
-        tally.show(summary, record, console)
+        terminal.show(console, summary, record)
         status: int = record["exit_status"]
     else:
         status = gating.conclude(out, ending, console)

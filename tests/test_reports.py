@@ -14,17 +14,16 @@ from invented import changed, failing
 from jsonschema import Draft202012Validator, ValidationError
 from scipy.stats import binom
 
-from crosscheck import gating
+from crosscheck import gating, proportions
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import (
-    coverage,
     github,
-    headline,
     latex,
     markdown,
-    numbers,
     pictures,
     quantiles,
+    tables,
+    words,
     worst,
     written,
 )
@@ -148,9 +147,9 @@ def test_the_page_of_an_engine_that_crashed_half_the_time_says_so(made):
     text = written.render(run, "html")
     assert "FAILED" in text
     assert "a: crash on 20 of 40 cases: killed by signal 11" in text
-    tiles = {name: count for name, count, _ in coverage.tiles(run.errors, run.cases)}
+    tiles = {name: count for name, count, _ in words.tiles(tables.summary(run))}
     assert tiles["crashed"] == 20
-    limits = coverage.defect_limits(run.errors, run.cases).set_index("engine")
+    limits = tables.defect_limits(run.errors, run.cases).set_index("engine")
     assert list(limits["judged"]) == [20, 40]
 
 
@@ -189,27 +188,27 @@ def test_a_cumulative_curve_is_that_of_the_values(values):
 @given(st.integers(1, 2000), st.data())
 def test_the_upper_limit_is_clopper_and_pearsons(judged, data):
     defective = data.draw(st.integers(0, judged - 1))
-    limit = coverage.upper_limit(defective, judged)
+    limit = proportions.upper_limit(defective, judged)
     assert abs(binom.cdf(defective, judged, limit) - 0.05) < 1e-6
-    assert defective / judged < limit <= coverage.upper_limit(defective + 1, judged)
+    assert defective / judged < limit <= proportions.upper_limit(defective + 1, judged)
 
 
 def test_where_nothing_was_judged_the_limit_is_one():
-    assert coverage.upper_limit(0, 0) == coverage.upper_limit(5, 5) == 1
+    assert proportions.upper_limit(0, 0) == proportions.upper_limit(5, 5) == 1
 
 
 def test_special_and_inconclusive_cases_do_not_count_as_judged(made):
     run = made(cases=10)
     run.cases["special"] = ["all weights zero"] * 2 + [""] * 8
     run = changed(run, verdict="INCONCLUSIVE")
-    limits = coverage.defect_limits(run.errors, run.cases).set_index("engine")
+    limits = tables.defect_limits(run.errors, run.cases).set_index("engine")
     assert dict(limits["judged"]) == {"a": 7, "b": 8}
 
 
 def test_the_word_of_a_strict_run_without_a_defect_is_suspect(made):
     run = changed(made(), verdict="SUSPECT")
-    assert headline.word(run.errors, 1) == "SUSPECT"
-    assert headline.word(changed(run, verdict="DEFECT").errors, 1) == "DEFECT"
+    assert words.word(tables.summary(run), 1) == "SUSPECT"
+    assert words.word(tables.summary(changed(run, verdict="DEFECT")), 1) == "DEFECT"
 
 
 # --- the worst results -------------------------------------------------------------------------
@@ -442,12 +441,12 @@ def test_the_rows_of_a_run_are_its_csv_and_parquet(run, put, tmp_path):
      (float("nan"), "–"), (0.25, "0.25"), (7, "7"), ("x", "x")],
 )  # fmt: skip
 def test_numbers_for_a_page(value, shown):
-    assert numbers.pretty(value).replace("\N{NARROW NO-BREAK SPACE}", " ") == shown
+    assert words.pretty(value).replace("\N{NARROW NO-BREAK SPACE}", " ") == shown
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=60))
 def test_quantiles_are_values_and_in_order(values):
-    frame = quantiles.of(pd.DataFrame({"v": values, "k": 1}), "v", ["k"])
+    frame = quantiles.by_group(pd.DataFrame({"v": values, "k": 1}), "v", ["k"])
     line = frame.iloc[0]
     assert line["tensors"] == len(values)
     assert set(line[quantiles.NAMES]) <= set(values)
@@ -466,4 +465,4 @@ def test_an_engine_that_took_a_sample_is_said_to(made):
     run = FinishedRun(run.errors, run.cases, run.pairs, run.record | {"exit_status": 0})
     for name in ("html", "md", "json"):
         assert "a: a sample, 20 of 40 cases" in written.render(run, name)
-    assert coverage.attempts(run.cases)["crash"] == 0
+    assert tables.summary(run).attempts["crash"] == 0

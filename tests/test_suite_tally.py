@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from invented import changed, failing
 from rich.console import Console
 
-from crosscheck import progress, suite
+from crosscheck import gating, outcome, progress, running, suite
 from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span
-from crosscheck.reports import sketch, summaries, tally
+from crosscheck.reports import markdown, quantiles, tables, terminal
 from crosscheck.sweep import Done
 
 PLAN = Plan(
@@ -26,44 +27,66 @@ def parts():
     found = []
     for span in (Span(0, 5), Span(5, 6), Span(6, 12)):
         frames = suite.as_frames(list(suite.evaluate_block(PLAN, crew, span)), PLAN.engines)
-        found.append(tally.Part(frames.errors, frames.cases, frames.pairs))
+        found.append(tables.Part(frames.errors, frames.cases, frames.pairs))
     return found
 
 
 def summed(parts):
-    counting = tally.Tally()
+    counting = tables.Tally()
     for part in parts:
         counting.add(part)
     return counting.summary()
 
 
 def test_the_tally_is_the_summary_of_all_rows(parts):
-    whole = tally.Part(*(pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True)))
+    whole = tables.Part(*(pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True)))
     summary = summed(parts)
-    at_once = summaries.by_engine(whole.errors, whole.cases)
-    shared = [c for c in at_once if c in summary.engines and c not in ("power", "microseconds")]
-    assert summary.engines[shared].equals(at_once[shared])
+    at_once = tables.summary(whole)
+    assert summary.engines.equals(at_once.engines)
+    assert summary.pairs.equals(at_once.pairs)
+    assert summary.not_covered == at_once.not_covered
     assert summary.cases == len(whole.cases)
     assert summary.tensors == len(whole.errors)
-    assert summary.not_covered == summaries.not_covered(whole.cases)
-    pairs = summaries.by_pair(whole.pairs)
-    numbers = ["cases", "max_abs_difference", "median_ulp_difference", "max_ulp_difference"]
-    assert summary.pairs[numbers].equals(pairs[numbers])
 
 
 def test_the_summary_of_a_large_run_shows_what_a_reader_needs(parts):
     summary = summed(parts)
     record = {"exit_status": 0, "specials_left_out": ["one"], "command": "crosscheck run"}
-    text = tally.report(summary, record)
+    text = markdown.brief(summary, record)
     assert "No defect" in text
     assert "special case left out: one" in text
     console = Console(record=True, width=120)
-    tally.show(summary, record, console)
+    terminal.show(console, summary, record)
     assert "paper-contracted" in console.export_text()
 
 
-def quantiles(values, pieces):
-    found = sketch.Quantiles()
+@pytest.mark.parametrize("verdict", ["SUSPECT", "DEFECT"])
+def test_a_run_too_large_to_be_read_at_once_has_the_same_words_and_figures(
+    verdict, made, put, monkeypatch
+):
+    """Above the limit a run is shown from what was counted, below it from all of its rows."""
+    run = changed(failing(made(), "b", 5), verdict=verdict)
+    record = run.record | {"exit_status": outcome.DEFECT}
+    monkeypatch.setattr(quantiles, "EXACT_VALUES", 50)
+    errors = [run.errors[run.errors["index"] % 3 == third] for third in range(3)]
+    cases = [run.cases[run.cases["index"] % 3 == third] for third in range(3)]
+    summary = summed(tables.Part(e, c, run.pairs) for e, c in zip(errors, cases, strict=True))
+    shown = {}
+    for limit in (running.READABLE_ROWS, 0):
+        monkeypatch.setattr(running, "READABLE_ROWS", limit)
+        folder, console = put(run, f"run{limit}"), Console(record=True, width=140)
+        running.conclude(folder, summary, record)
+        assert running.end(folder, summary, gating.PLAINLY, console) == 1
+        figures = (folder / "summary.csv").read_text()
+        engines = (folder / "summary.md").read_text().split("## Engines\n\n")[1].split("\n\n")[0]
+        shown[limit] = figures, engines, console.export_text().replace(folder.name, "")
+    below, above = shown.values()
+    assert above == below
+    assert f"{verdict}: " in above[2]
+
+
+def counted(values, pieces):
+    found = quantiles.Quantiles()
     for piece in np.array_split(values, pieces):
         found.add(piece)
     return found
@@ -73,24 +96,24 @@ def quantiles(values, pieces):
 def test_few_values_have_exact_quantiles(q):
     values = np.random.default_rng(0).exponential(size=1001)
     exact = np.quantile(values, q, method="inverted_cdf")
-    assert quantiles(values, 7).at(q) == exact
+    assert counted(values, 7).at(q) == exact
 
 
 @pytest.mark.parametrize("q", [0.01, 0.5, 0.99])
 def test_many_values_have_quantiles_within_the_stated_factor(q, monkeypatch):
-    monkeypatch.setattr(sketch, "EXACT_VALUES", 500)
+    monkeypatch.setattr(quantiles, "EXACT_VALUES", 500)
     values = 10.0 ** np.random.default_rng(1).uniform(-12, 12, 20_000)
     values[:5] = np.inf
     values[5:9] = np.nan
     exact = np.quantile(values[~np.isnan(values)], q, method="inverted_cdf")
-    found = quantiles(values, 31)
+    found = counted(values, 31)
     assert found.at(q) <= exact <= found.at(q) * (1 + 2.0**-12)
     assert found.at(1) == np.inf
-    assert found.at(q) == quantiles(values[::-1], 5).at(q)
+    assert found.at(q) == counted(values[::-1], 5).at(q)
 
 
 def test_no_values_have_no_quantile():
-    assert np.isnan(sketch.Quantiles().at(0.5))
+    assert np.isnan(quantiles.Quantiles().at(0.5))
 
 
 def test_rate_and_time_left_are_those_of_this_run():

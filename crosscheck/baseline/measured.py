@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crosscheck.finished import FinishedRun
+from crosscheck.rows import engine_names
 
 FLOOR_ULP = 0.5
 """An error up to here is a correctly rounded result: none is better, so none counts as less."""
@@ -73,11 +74,6 @@ def attempts(run: FinishedRun, reference: str | None = None) -> pd.DataFrame:
 
 
 _PLACE = ["case", "definition", "dtype", "output", "widths"]
-
-
-def engine_names(cases: pd.DataFrame) -> list[str]:
-    """The engines that a frame of cases speaks of, in their order."""
-    return [name.removeprefix("status:") for name in cases.columns if name.startswith("status:")]
 
 
 def _ratio(cases: pd.DataFrame, name: str, reference: str | None) -> pd.Series:

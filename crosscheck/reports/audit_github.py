@@ -3,7 +3,7 @@
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found, Row
 from crosscheck.reports.github import MOST, annotation
-from crosscheck.reports.numbers import short
+from crosscheck.reports.words import short
 
 
 def text(found: Found) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from crosscheck.reports import audit_drawings, audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found, Row, rows_of
 from crosscheck.reports.formulas import Formulas
-from crosscheck.reports.numbers import short
+from crosscheck.reports.words import short
 
 READING_NAMES = {
     "identity": "Linear output",

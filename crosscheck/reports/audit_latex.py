@@ -4,7 +4,7 @@ import re
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.numbers import short
+from crosscheck.reports.words import short
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

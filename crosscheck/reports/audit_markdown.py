@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.numbers import short
+from crosscheck.reports.words import short
 
 SHOWN_Z = (0.0, 4.0, 8.0, 12.0, 15.0, 16.5, 20.0, 25.0, 30.0, 35.0, 37.0, 40.0)
 """Rows of the table of digits; the files have every half."""

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.numbers import short
+from crosscheck.reports.words import short
 
 STYLES = {"FAILS": "bold red", "HOLDS": "green", "UNDEFINED": "dim", "UNDECIDED": "yellow"}
 

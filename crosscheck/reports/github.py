@@ -1,9 +1,8 @@
 """A run as GitHub's workflow commands: one summary and the worst nine, since ten are shown."""
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import summaries, worst
-from crosscheck.reports.headline import headline
-from crosscheck.reports.numbers import short
+from crosscheck.reports import tables, worst
+from crosscheck.reports.words import headline, short
 
 MOST = 10
 """Annotations that GitHub shows of a step."""
@@ -13,12 +12,13 @@ def report(run: FinishedRun) -> str:
     """At most ten lines `::error title=…::…`, the summary first."""
     status = run.record["exit_status"]
     against = run.comparison
-    sentence = headline(run.errors, run.cases, status)
+    summary = tables.summary(run)
+    sentence = headline(summary, status)
     if against:
         sentence += f"\n{against['sentence']}"
     failed = bool(status or (against and against["exit_status"]))
     lines = [annotation("error" if failed else "notice", "crosscheck", sentence)]
-    lines += _changes(run) + _failures(run) + _results(run)
+    lines += _changes(run) + _failures(summary.not_covered) + _results(run)
     return "\n".join(lines[:MOST]) + "\n"
 
 
@@ -32,13 +32,13 @@ def _changes(run: FinishedRun) -> list[str]:
     return found[: MOST // 2]
 
 
-def _failures(run: FinishedRun) -> list[str]:
+def _failures(not_covered: list[str]) -> list[str]:
     """Engines that raised, crashed or timed out; what is unsupported is a notice."""
-    found = []
-    for sentence in summaries.not_covered(run.cases):
-        level = "notice" if ": unsupported on " in sentence else "error"
-        found.append(annotation(level, "Not covered", sentence))
-    return sorted(found)[: MOST // 2]
+    lines = [
+        annotation("notice" if ": unsupported on " in each else "error", "Not covered", each)
+        for each in not_covered
+    ]
+    return sorted(lines)[: MOST // 2]
 
 
 def _results(run: FinishedRun) -> list[str]:

@@ -6,8 +6,9 @@ from importlib import resources
 from typing import Any
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import coverage, headline, page_parts, summaries
+from crosscheck.reports import page_parts, tables, words
 from crosscheck.reports.page_tables import Table
+from crosscheck.rows import engine_names
 
 TEMPLATES = resources.files("crosscheck.reports") / "templates"
 
@@ -42,19 +43,19 @@ def _hash(script: str) -> str:
 def _content(run: FinishedRun) -> dict[str, Any]:
     """What the template shows, in its order."""
     status = run.record["exit_status"]
-    engines = summaries.engine_names(run.cases)
+    summary = tables.summary(run)
     return {
-        "word": headline.word(run.errors, status),
-        "lead": headline.headline(run.errors, run.cases, status).partition(": ")[2],
-        "kind": page_parts.kind(run.errors, status),
-        "tiles": coverage.tiles(run.errors, run.cases),
-        "sentences": coverage.sentences(run.errors, run.cases),
-        "not_covered": coverage.not_covered(run),
+        "word": words.word(summary, status),
+        "lead": words.lead(summary),
+        "kind": page_parts.kind(summary, status),
+        "tiles": words.tiles(summary),
+        "sentences": words.sentences(run.errors, run.cases),
+        "not_covered": words.not_covered(summary, run.record),
         "silent": page_parts.silent(run),
-        "legend": [(name, n % 8) for n, name in enumerate(engines)],
-        "engines": page_parts.engines(run),
+        "legend": [(name, n % 8) for n, name in enumerate(engine_names(run.cases))],
+        "engines": page_parts.engines(run, summary.engines),
         "accuracy": page_parts.accuracy(run),
-        "sections": page_parts.sections(run),
+        "sections": page_parts.sections(run, summary.pairs),
         "worst": page_parts.worst_results(run),
         "defects": page_parts.defects(run),
         "comparison": run.comparison,
@@ -62,7 +63,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "environment": page_parts.environment(run.record["environment"]),
         "plan": page_parts.plan(run.record),
         "command": run.record["command"],
-        "tensors": len(run.errors),
-        "cases": len(run.cases),
+        "tensors": summary.tensors,
+        "cases": summary.cases,
         "Table": Table,
     }

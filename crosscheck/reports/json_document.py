@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from crosscheck import outcome
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import coverage, headline, summaries, worst
+from crosscheck.reports import tables, words, worst
 
 SCHEMA_VERSION = 1
 
@@ -21,22 +20,23 @@ def report(run: FinishedRun) -> str:
 def document(run: FinishedRun) -> dict[str, Any]:
     """What the schema describes."""
     status = run.record["exit_status"]
+    summary = tables.summary(run)
     whole = {
         "format": "crosscheck report",
         "schema_version": SCHEMA_VERSION,
-        "verdict": headline.word(run.errors, status),
-        "headline": headline.headline(run.errors, run.cases, status),
+        "verdict": words.word(summary, status),
+        "headline": words.headline(summary, status),
         "exit_status": status,
         "command": run.record["command"],
         "plan": run.record["plan"],
-        "counts": outcome.counts(run.errors),
-        "attempts": coverage.attempts(run.cases),
-        "not_covered": coverage.not_covered(run),
-        "defect_limits": _records(coverage.defect_limits(run.errors, run.cases)),
-        "references": _records(coverage.references(run.cases)),
-        "inconclusive": _records(coverage.inconclusive(run.errors)),
-        "engines": _records(summaries.by_engine(run.errors, run.cases)),
-        "pairs": _records(summaries.by_pair(run.pairs)),
+        "counts": summary.verdicts,
+        "attempts": summary.attempts,
+        "not_covered": words.not_covered(summary, run.record),
+        "defect_limits": _records(tables.defect_limits(run.errors, run.cases)),
+        "references": _records(tables.references(run.cases)),
+        "inconclusive": _records(tables.inconclusive(run.errors)),
+        "engines": _records(summary.engines),
+        "pairs": _records(summary.pairs),
         "defects": _records(worst.defects(run)),
         "worst": _records(worst.worst(run)),
         "comparison": run.comparison,

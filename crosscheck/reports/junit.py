@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import summaries, worst
-from crosscheck.reports.numbers import short
+from crosscheck.reports import worst
+from crosscheck.reports.words import short
+from crosscheck.rows import engine_names
 
 GROUP = ["output", "kind"]
 """A group: the output activation, and weights or biases."""
@@ -22,7 +23,7 @@ def report(run: FinishedRun) -> str:
     What a baseline said stands in a suite of its own.
     """
     root = ElementTree.Element("testsuites", name="crosscheck")
-    for engine in summaries.engine_names(run.cases):
+    for engine in engine_names(run.cases):
         for dtype in run.cases["dtype"].unique():
             root.append(_suite(run, engine, dtype))
     if run.comparison:

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import summaries
-from crosscheck.reports.headline import headline
+from crosscheck.reports import tables
+from crosscheck.reports.words import headline
 
 COLUMNS = {
     "engine": "Engine",
@@ -54,19 +54,19 @@ LETTERS = "ßæœøłÆŒØŁ"
 
 def report(run: FinishedRun) -> str:
     """A table environment with caption and label, of the width of an article's text."""
-    engines = summaries.by_engine(run.errors, run.cases)
+    summary = tables.summary(run)
     lines = [
         r"% Needs \usepackage{booktabs}.",
         r"\begin{table}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        f"  \\caption{{{escape(headline(run.errors, run.cases, run.record['exit_status']))}.",
+        f"  \\caption{{{escape(headline(summary, run.record['exit_status']))}.",
         f"    {LEGEND}}}",
         r"  \label{tab:crosscheck}\medskip",
         r"  \begin{tabular}{p{26mm}" + "r" * (len(COLUMNS) - 1) + "}",
         r"    \toprule",
         "    " + " & ".join(COLUMNS.values()) + r" \\",
     ]
-    for dtype, of_dtype in engines.groupby("dtype", sort=False):
+    for dtype, of_dtype in summary.engines.groupby("dtype", sort=False):
         lines += [r"    \midrule", f"    {escape(str(dtype))}" + " &" * (len(COLUMNS) - 1) + r" \\"]
         lines += [_line(row) for row in of_dtype.to_dict("records")]
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]

@@ -1,13 +1,14 @@
 """A run as Markdown: for a pull request, or GitHub's step summary."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import coverage, difference, summaries, worst
-from crosscheck.reports.headline import headline
-from crosscheck.reports.numbers import short
+from crosscheck.reports import difference, tables, words, worst
+from crosscheck.reports.tables import NOT_OK, Summary
+from crosscheck.reports.words import short
 
 MARKS = frozenset("&<>|@`[]*\\$#")
 """Characters that mean something to Markdown, or to GitHub; an underscore within a word is text."""
@@ -18,21 +19,42 @@ SHOWN = 5
 
 def report(run: FinishedRun) -> str:
     """The verdict, what was not covered, the baseline, engines, the worst, how to repeat it."""
-    parts = ["# crosscheck", _text(headline(run.errors, run.cases, run.record["exit_status"]))]
-    parts += [_not_covered(run)]
-    parts += ["\n".join(f"- {_text(s)}" for s in coverage.sentences(run.errors, run.cases))]
+    summary = tables.summary(run)
+    parts = _head(summary, run.record)
+    parts += ["\n".join(f"- {_text(s)}" for s in words.sentences(run.errors, run.cases))]
     parts += _baseline(run.comparison) if run.comparison else []
-    parts += ["## Engines", table(_shown(summaries.by_engine(run.errors, run.cases)))]
+    parts += ["## Engines", table(_shown(summary.engines))]
     if len(run.errors):
-        parts += ["## Precision and accuracy", table(summaries.accuracy(run.errors))]
+        parts += ["## Precision and accuracy", table(tables.accuracy(run.errors))]
     defects = worst.defects(run)
     if len(defects):
         parts += ["## Defects", table(defects.drop(columns="first"))]
     if len(run.errors):
         parts += ["## Worst results", _worst(run)]
-    if len(run.pairs):
-        parts += ["## Pairs of engines", table(summaries.by_pair(run.pairs))]
-    parts += [f"Command: {_code(run.record['command'])}"]
+    return _whole([*parts, *_foot(summary, run.record)])
+
+
+def brief(summary: Summary, record: Mapping[str, Any]) -> str:
+    """The same of a run too large to be read at once: its tables, without a single result."""
+    engines = ["## Engines", table(_shown(summary.engines))]
+    return _whole([*_head(summary, record), *engines, *_foot(summary, record)])
+
+
+def _head(summary: Summary, record: Mapping[str, Any]) -> list[str]:
+    missing = [f"- {_text(each)}" for each in words.not_covered(summary, record)]
+    return [
+        "# crosscheck",
+        _text(words.headline(summary, record["exit_status"])),
+        "Not covered:\n\n" + "\n".join(missing) if missing else "Everything asked for ran.",
+    ]
+
+
+def _foot(summary: Summary, record: Mapping[str, Any]) -> list[str]:
+    pairs = ["## Pairs of engines", table(summary.pairs)] if len(summary.pairs) else []
+    return [*pairs, f"Command: {_code(record['command'])}"]
+
+
+def _whole(parts: list[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -56,11 +78,6 @@ def _code(text: str) -> str:
     while ticks in line:
         ticks += "`"
     return f"{ticks} {line} {ticks}" if "`" in line else f"`{line}`"
-
-
-def _not_covered(run: FinishedRun) -> str:
-    missing = [f"- {_text(sentence)}" for sentence in coverage.not_covered(run)]
-    return "Not covered:\n\n" + "\n".join(missing) if missing else "Everything asked for ran."
 
 
 def _baseline(comparison: dict[str, Any]) -> list[str]:
@@ -91,4 +108,4 @@ def _worst(run: FinishedRun) -> str:
 
 def _shown(engines: pd.DataFrame) -> pd.DataFrame:
     """Without the status columns that are zero throughout."""
-    return engines.drop(columns=[name for name in summaries.NOT_OK if not engines[name].any()])
+    return engines.drop(columns=[name for name in NOT_OK if not engines[name].any()])

@@ -6,9 +6,11 @@ import pandas as pd
 
 from crosscheck import outcome, rows
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import coverage, difference, page_pictures, summaries, worst
-from crosscheck.reports.numbers import pretty
+from crosscheck.reports import difference, page_pictures, tables, worst
 from crosscheck.reports.page_tables import Cell, Heading, Table, cell, table
+from crosscheck.reports.tables import NOT_OK, Summary
+from crosscheck.reports.words import pretty
+from crosscheck.rows import engine_names
 
 
 class Section(NamedTuple):
@@ -21,12 +23,12 @@ class Section(NamedTuple):
     legend: bool = True
 
 
-def kind(errors: pd.DataFrame, status: int) -> str:
+def kind(summary: Summary, status: int) -> str:
     """The class of the verdict's colour."""
     if status == outcome.OK:
         return "good"
     if status == outcome.DEFECT:
-        return "bad" if outcome.counts(errors)["DEFECT"] else "warn"
+        return "bad" if summary.verdicts["DEFECT"] else "warn"
     return "warn" if status in (outcome.NOTHING, outcome.NOT_COMPARABLE) else "bad"
 
 
@@ -51,17 +53,14 @@ ENGINE_COLUMNS = {
 }
 """Columns of the table of engines: heading and meaning."""
 
-STATUS_WORDS = ("unsupported", "error", "timeout", "crash")
 
-
-def engines(run: FinishedRun) -> Table:
+def engines(run: FinishedRun, frame: pd.DataFrame) -> Table:
     """A line per engine × dtype; columns of failures only where there are any."""
-    frame = summaries.by_engine(run.errors, run.cases)
     frame = frame.assign(verdict=[_verdict(line) for line in frame.to_dict("records")])
-    limits = coverage.defect_limits(run.errors, run.cases)
+    limits = tables.defect_limits(run.errors, run.cases)
     frame = frame.merge(limits[["engine", "dtype", "upper_limit"]], on=["engine", "dtype"])
     frame = frame.rename(columns={"upper_limit": "rate"})
-    empty = {name for name in STATUS_WORDS if not frame[name].any()}
+    empty = {name for name in NOT_OK if not frame[name].any()}
     columns = {name: text for name, text in ENGINE_COLUMNS.items() if name not in empty}
     return table("Engines and precisions", frame, columns)
 
@@ -92,7 +91,7 @@ ACCURACY_COLUMNS = {
 
 def accuracy(run: FinishedRun) -> Table:
     """A line per engine × dtype: precision claimed and seen, digits by saturation."""
-    frame = summaries.accuracy(run.errors)
+    frame = tables.accuracy(run.errors)
     named = [str(name) for name in frame.columns if " " in str(name)]
     digits = {name: (name, DIGITS[name.split()[0]]) for name in named}
     return table("Precision and accuracy", frame, ACCURACY_COLUMNS | digits)
@@ -109,27 +108,25 @@ DIGITS = {
 def silent(run: FinishedRun) -> Table:
     """Why nothing was said of some tensors."""
     columns = {name: (name, "") for name in ("reason", "tensors", "cases", "engines")}
-    return table("Inconclusive", coverage.inconclusive(run.errors), columns)
+    return table("Inconclusive", tables.inconclusive(run.errors), columns)
 
 
-def sections(run: FinishedRun) -> list[Section]:
+def sections(run: FinishedRun, by_pair: pd.DataFrame) -> list[Section]:
     """The pictures, each with its table; none where nothing was measured."""
     if not len(run.errors):
         return []
     found = [page_pictures.ulps(run), page_pictures.strata(run), page_pictures.bound_use(run)]
     found += [page_pictures.power(run), page_pictures.layers(run), page_pictures.times(run)]
     parts = [Section(*part) for part in found]
-    if len(run.pairs):
-        parts.insert(2, pairs(run))
+    if len(by_pair):
+        parts.insert(2, pairs(by_pair, engine_names(run.cases)))
     return parts
 
 
-def pairs(run: FinishedRun) -> Section:
+def pairs(frame: pd.DataFrame, names: list[str]) -> Section:
     """Engine × engine: the largest difference, as a matrix a dtype, and as a table."""
-    frame = summaries.by_pair(run.pairs)
     matrices = [
-        _matrix(str(dtype), group, summaries.engine_names(run.cases))
-        for dtype, group in frame.groupby("dtype", sort=False)
+        _matrix(str(dtype), group, names) for dtype, group in frame.groupby("dtype", sort=False)
     ]
     columns = {
         "engine_a": ("engine", ""),

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import pictures, quantiles, summaries
+from crosscheck.reports import pictures, quantiles
 from crosscheck.reports.page_tables import Table, table
+from crosscheck.rows import engine_names
 from crosscheck.values import Array
 
 Part = tuple[str, str, list[str], list[Table]]
@@ -36,7 +37,7 @@ def _curves(run: FinishedRun, dtype: str, column: str) -> dict[str, Array]:
     by_engine = dict(iter(mine.groupby("engine", sort=False)[column]))
     return {
         name: by_engine[name].dropna().to_numpy() if name in by_engine else np.array([])
-        for name in summaries.engine_names(run.cases)
+        for name in engine_names(run.cases)
     }
 
 
@@ -50,7 +51,7 @@ def _distributions(
 
 
 def _quantile_table(run: FinishedRun, name: str, column: str) -> Table:
-    frame = quantiles.of(run.errors, column, ["engine", "dtype"])
+    frame = quantiles.by_group(run.errors, column, ["engine", "dtype"])
     return table(name, frame, KEYS | QUANTILES)
 
 
@@ -101,7 +102,7 @@ def strata(run: FinishedRun) -> Part:
     for dtype in _dtypes(run):
         mine = errors[errors["dtype"] == dtype]
         for column, x, label in AXES:
-            frame = quantiles.of(mine, "max_ulp", ["engine", column])
+            frame = quantiles.by_group(mine, "max_ulp", ["engine", column])
             shown.append(_bands(run, frame, f"{dtype}, {column}", column, x, label))
             named = frame.assign(dtype=dtype, by=column, level=frame[column].map(label))
             lines.append(named.assign(at=frame[column]).sort_values(["engine", "at"]))
@@ -132,7 +133,7 @@ def _bands(
 ) -> str:
     levels = sorted(frame[column].unique())
     engines = {}
-    for name in summaries.engine_names(run.cases):
+    for name in engine_names(run.cases):
         mine = frame[frame["engine"] == name].sort_values(column)
         at = [levels.index(level) for level in mine[column]]
         low, middle, high = (_drawable(mine[q]) for q in ("p10", "median", "p90"))
@@ -156,10 +157,10 @@ def layers(run: FinishedRun) -> Part:
     for dtype in _dtypes(run):
         for kind in ("weights", "biases"):
             mine = errors[(errors["dtype"] == dtype) & (errors["kind"] == kind)]
-            frame = quantiles.of(mine, "max_ulp", ["engine", "layer"])
+            frame = quantiles.by_group(mine, "max_ulp", ["engine", "layer"])
             shown.append(_bands(run, frame, f"{dtype}, {kind}", "layer", "layer l", str))
     keys = ["engine", "dtype", "kind", "layer"]
-    frame = quantiles.of(errors, "max_ulp", keys)
+    frame = quantiles.by_group(errors, "max_ulp", keys)
     counts = errors.groupby([*keys, "verdict"]).size().unstack(fill_value=0)
     words = ("CONSISTENT", "SUSPECT", "DEFECT", "INCONCLUSIVE")
     counts = counts.reindex(columns=list(words), fill_value=0).reset_index()
@@ -176,7 +177,7 @@ def times(run: FinishedRun) -> Part:
     shown, lines = [], []
     for dtype, cases in run.cases.groupby("dtype", sort=False):
         engines = {}
-        for name in summaries.engine_names(run.cases):
+        for name in engine_names(run.cases):
             micros = cases[f"seconds:{name}"].dropna().to_numpy() * 1e6
             if len(micros):
                 low, middle, high = np.quantile(micros, [0.1, 0.5, 0.9])

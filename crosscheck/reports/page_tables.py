@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from crosscheck.reports import coverage
-from crosscheck.reports.numbers import pretty
+from crosscheck.reports.words import percent, pretty
 
 
 class Cell(NamedTuple):
@@ -69,7 +68,7 @@ def cell(value: Any, column: str = "") -> Cell:
         return Cell(value, value)
     number = float(value)
     if column in SHARES:
-        return Cell(coverage.percent(number), _sortable(number))
+        return Cell(percent(number), _sortable(number))
     kind = COUNT_KINDS.get(column, "") if number else ""
     if isinstance(value, float):
         return Cell(pretty(value), _sortable(number), kind)

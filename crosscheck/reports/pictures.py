@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.reports.numbers import power_of_ten
+from crosscheck.reports.words import power_of_ten
 from crosscheck.values import Array
 
 INK, MUTED, LINE = "#010101", "#020202", "#030303"

@@ -1,13 +1,14 @@
 """The tables of a run on the terminal, by rich."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from crosscheck.reports import summaries
-from crosscheck.reports.numbers import short
+from crosscheck.reports.tables import Summary
+from crosscheck.reports.words import headline, left_out, short
 
 VERDICT_COLUMNS = {
     "engine": "engine",
@@ -65,32 +66,15 @@ def _parts(width: int) -> list[tuple[dict[str, str], str]]:
     return [(VERDICT_COLUMNS, "Verdicts"), (keys | ERROR_COLUMNS, "Errors")]
 
 
-def show(
-    console: Console,
-    headline: str,
-    errors: pd.DataFrame,
-    cases: pd.DataFrame,
-    pairs: pd.DataFrame,
-) -> None:
+def show(console: Console, summary: Summary, record: Mapping[str, Any]) -> None:
     """Engines, pairs, what was not covered, and the verdict last, where the eye is."""
-    engines, of_pairs = summaries.by_engine(errors, cases), summaries.by_pair(pairs)
-    show_tables(console, headline, engines, of_pairs, summaries.not_covered(cases))
-
-
-def show_tables(
-    console: Console,
-    headline: str,
-    engines: pd.DataFrame,
-    pairs: pd.DataFrame,
-    not_covered: Sequence[str],
-) -> None:
-    """As `show`, from summaries."""
     for columns, title in _parts(console.width):
-        console.print(table(engines, columns, title))
-    if len(pairs):
+        console.print(table(summary.engines, columns, title))
+    if len(summary.pairs):
         console.print()
-        console.print(table(pairs, PAIR_COLUMNS, "Pairs"))
+        console.print(table(summary.pairs, PAIR_COLUMNS, "Pairs"))
     console.print()
-    for sentence in not_covered:
+    for sentence in (*summary.not_covered, *left_out(record)):
         console.print(f"Not covered: {sentence}", markup=False, style="yellow", soft_wrap=True)
-    console.print(headline, markup=False, style="bold", soft_wrap=True)
+    sentence = headline(summary, record["exit_status"])
+    console.print(sentence, markup=False, style="bold", soft_wrap=True)

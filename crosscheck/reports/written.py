@@ -10,8 +10,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from crosscheck.finished import FinishedRun
-from crosscheck.reports import difference, terminal
-from crosscheck.reports.headline import headline
+from crosscheck.reports import difference, tables, terminal
+from crosscheck.reports.words import headline
 
 
 class Format(NamedTuple):
@@ -118,10 +118,7 @@ def show_comparison(run: FinishedRun, output_format: str, console: Console) -> N
 
 
 def _full(run: FinishedRun, console: Console) -> None:
-    sentence = headline(run.errors, run.cases, run.record["exit_status"])
-    terminal.show(console, sentence, run.errors, run.cases, run.pairs)
-    for name in run.record.get("specials_left_out", []):
-        console.print(f"Not covered: special case left out: {name}", style="yellow")
+    terminal.show(console, tables.summary(run), run.record)
     if run.comparison:
         console.print()
         difference.show(console, run.comparison)
@@ -129,7 +126,7 @@ def _full(run: FinishedRun, console: Console) -> None:
 
 def _concise(run: FinishedRun, console: Console) -> None:
     """A line for the verdict, and one for the baseline's."""
-    _plainly(console, headline(run.errors, run.cases, run.record["exit_status"]))
+    _plainly(console, headline(tables.summary(run), run.record["exit_status"]))
     if run.comparison:
         _plainly(console, run.comparison["sentence"])
 
