@@ -103,3 +103,41 @@ def test_a_program_without_end_is_refused_by_name():
         x = build("mul", x, 2.0)
     with pytest.raises(Unreadable, match="more than 10 operations"):
         build("mul", x, 2.0)
+
+
+def _ties() -> tuple[Program, np.ndarray]:
+    build = Builder()
+    x = build.input((2, 3), "float64")
+    return build.program([build("cast", build("attains", x, axes=(1,)), format="float64")]), (
+        np.array([[1.0, 3.0, 3.0], [2.0, -1.0, 0.0]])
+    )
+
+
+def test_all_entries_that_tie_attain_the_maximum_and_near_ones_are_open():
+    program, x = _ties()
+    expected = np.array([[0, 1, 1], [1, 0, 0]])
+    assert np.array_equal(evaluate(program, [x])[program.outputs[0]], expected)
+    assert np.array_equal(enclose(program, [x])[0].astype(float), expected)
+    build = Builder()
+    inexact = build("mul", build.input((2, 3), "float64"), build.input((), "float64"))
+    open_ones = build.program([build("attains", inexact, axes=(1,))])
+    values = evaluate(open_ones, [x, np.float64(0.1)])
+    unsure = analyse(open_ones, values, Promise())[open_ones.outputs[0]]
+    assert np.array_equal(unsure, [[False, True, True], [False, False, False]])
+
+
+def test_what_is_concatenated_has_the_derivative_of_its_parts():
+    build = Builder()
+    x, y = build.input((2, 1), "float64"), build.input((2, 2), "float64")
+    whole = build("concatenate", build("square", x), y, axis=1)
+    weights = build.constant(np.arange(6.0).reshape(2, 3))
+    program = build.program([build("sum", build("mul", whole, weights), axes=(0, 1))])
+    arrays = [np.array([[2.0], [3.0]]), np.ones((2, 2))]
+    pulled = reverse(program)
+    values = evaluate(pulled, [*arrays, np.ones(())])
+    by_x, by_y = (values[number] for number in pulled.outputs[1:])
+    assert np.array_equal(by_x, [[0.0], [18.0]])
+    assert np.array_equal(by_y, [[1.0, 2.0], [4.0, 5.0]])
+    pushed = forward(program)
+    tangent = evaluate(pushed, [*arrays, np.ones((2, 1)), np.zeros((2, 2))])[pushed.outputs[1]]
+    assert tangent == 18.0

@@ -185,6 +185,54 @@ def _stop_row() -> Primitive:
     )
 
 
+def _joined(params: Params, *arrays: Array) -> Array:
+    """All entries, one operand's after the other's: along `axis`, or flat where it is None."""
+    return np.concatenate(arrays, params["axis"])
+
+
+def _joined_error(r: Rounding, params: Params, value: Array, *x: Known) -> Array | None:
+    if all(known.error is None for known in x):
+        return None
+    dtype = value.dtype if value.dtype == bool else np.float64
+    errors = [
+        np.zeros(known.value.shape, dtype) if known.error is None else known.error for known in x
+    ]
+    return np.concatenate(errors, params["axis"])
+
+
+def _joined_shape(params: Params, *shapes: Shape) -> Shape:
+    axis = params["axis"]
+    if axis is None:
+        return (sum(int(np.prod(shape, dtype=int)) for shape in shapes),)
+    whole = sum(shape[axis] for shape in shapes)
+    return (*shapes[0][:axis], whole, *shapes[0][axis + 1 :])
+
+
+def _joined_pullback(build: Build, applied: Applied, cotangent: int) -> list[int | None]:
+    """Each operand's part of the cotangent."""
+    shape, axis = build.shape(applied.result), applied.params["axis"]
+    shapes = [build.shape(x) for x in applied.operands]
+    places = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
+    lengths = [int(np.prod(one, dtype=int)) if axis is None else one[axis] for one in shapes]
+    parts = np.split(places, np.cumsum(lengths)[:-1], axis or 0)
+    return [
+        build("take", cotangent, index=part.reshape(one))
+        for part, one in zip(parts, shapes, strict=True)
+    ]
+
+
+def _joined_pushforward(
+    build: Build, applied: Applied, tangents: Sequence[int | None]
+) -> int | None:
+    if all(tangent is None for tangent in tangents):
+        return None
+    whole = [
+        build.constant(np.zeros(build.shape(x)), build.format(x)) if tangent is None else tangent
+        for x, tangent in zip(applied.operands, tangents, strict=True)
+    ]
+    return build("concatenate", *whole, axis=applied.params["axis"])
+
+
 def _reshape_back(build: Build, applied: Applied, cotangent: int) -> int:
     return build("reshape", cotangent, shape=build.shape(applied.operands[0]))
 
@@ -209,6 +257,15 @@ ROWS = (
     ),
     _moves("broadcast", _broadcast, _unbroadcast, lambda params, shape: tuple(params["shape"])),
     _moves("take", _take, _take_back, lambda params, shape: tuple(params["index"].shape)),
+    Primitive(
+        "concatenate",
+        _joined,
+        _joined,
+        _joined_error,
+        _joined_pullback,
+        _joined_pushforward,
+        _joined_shape,
+    ),
     _put_row(),
     _cast_row(),
     _stop_row(),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.primitives.row import (
+    BOOLEAN,
     Applied,
     Array,
     Build,
@@ -326,6 +327,42 @@ def _largest_balls(params: Params, x: Array) -> Array:
     return weights.reshape(moved.shape).transpose(np.argsort(order))
 
 
+def _attains(params: Params, x: Array) -> Array:
+    """Whether an entry is the largest over `axes`: all that tie are."""
+    hits: Array = x == x.max(params["axes"], keepdims=True)
+    return hits
+
+
+def _attains_balls(params: Params, x: Array) -> Array:
+    """True where no entry may be larger, false where one surely is, else open."""
+    axes = params["axes"]
+    top = _extreme_balls(larger=True)({"axes": axes}, x)
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+    tops = np.broadcast_to(top.reshape(kept), x.shape)
+    answers = np.empty(x.shape, object)
+    for place in np.ndindex(*x.shape):
+        entry, highest = x[place], tops[place]
+        answers[place] = True if entry >= highest else (False if entry < highest else None)
+    for place in np.argwhere(answers == None):  # noqa: E711
+        where = tuple(place)
+        rivals = x[tuple(slice(None) if a in axes else where[a] for a in range(x.ndim))]
+        if all(rival is x[where] or x[where] >= rival for rival in rivals.reshape(-1)):
+            answers[where] = True
+    return answers
+
+
+def _attains_error(r: Rounding, params: Params, value: Array, x: Known) -> Array | None:
+    """Open where an entry is near the largest, and one of the two is not exact."""
+    axes = params["axes"]
+    if x.error is None:
+        return None
+    candidates = x.high >= x.low.max(axes, keepdims=True)
+    several = candidates.sum(axes, keepdims=True) > 1
+    exact = np.where(candidates, x.deviation, 0.0).max(axes, keepdims=True, initial=0.0) == 0
+    unsure: Array = candidates & several & ~exact
+    return unsure if unsure.any() else None
+
+
 def _largest_weight_error(r: Rounding, params: Params, value: Array, x: Known) -> Array | None:
     axes = params["axes"]
     lowest_top = x.low.max(axes, keepdims=True)
@@ -435,6 +472,16 @@ ROWS = (
         no_cotangents,
         constant,
         alike,
+    ),
+    Primitive(
+        "attains",
+        _attains,
+        _attains_balls,
+        _attains_error,
+        no_cotangents,
+        constant,
+        alike,
+        BOOLEAN,
     ),
     Primitive(
         "dot",

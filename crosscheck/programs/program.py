@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.primitives.row import BOOLEAN, REAL, Params, Shape
+from crosscheck.primitives.row import BOOLEAN, REAL, Array, Params, Shape
 from crosscheck.primitives.table import PRIMITIVES
 
 FLOATS = ("float64", "float32", "bfloat16", "float16")
@@ -172,15 +172,21 @@ class Builder:
         return pruned(Program(tuple(self.operations), chosen, tuple(outputs), tuple(self.holds)))
 
 
+def needed(program: Program) -> Array:
+    """Which operations the outputs need, or are inputs; by number."""
+    asked = np.zeros(len(program), bool)
+    asked[list(program.inputs)] = True
+    asked[list(program.outputs)] = True
+    for number in range(len(program) - 1, -1, -1):
+        if asked[number]:
+            asked[list(program.operations[number].operands)] = True
+    return asked
+
+
 def pruned(program: Program) -> Program:
     """The same function without operations that no output needs; all inputs stay."""
-    needed = np.zeros(len(program), bool)
-    needed[list(program.inputs)] = True
-    needed[list(program.outputs)] = True
-    for number in range(len(program) - 1, -1, -1):
-        if needed[number]:
-            needed[list(program.operations[number].operands)] = True
-    place = np.cumsum(needed) - 1
+    asked = needed(program)
+    place = np.cumsum(asked) - 1
     kept = [
         Operation(
             operation.primitive,
@@ -190,7 +196,7 @@ def pruned(program: Program) -> Program:
             operation.params,
             operation.source,
         )
-        for operation, stays in zip(program.operations, needed, strict=True)
+        for operation, stays in zip(program.operations, asked, strict=True)
         if stays
     ]
     return Program(
