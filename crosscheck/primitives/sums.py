@@ -343,8 +343,7 @@ def _attains_balls(params: Params, x: Array) -> Array:
     for place in np.ndindex(*x.shape):
         entry, highest = x[place], tops[place]
         answers[place] = True if entry >= highest else (False if entry < highest else None)
-    for place in np.argwhere(answers == None):  # noqa: E711
-        where = tuple(place)
+    for where in zip(*np.nonzero(answers == None), strict=True):  # noqa: E711
         rivals = x[tuple(slice(None) if a in axes else where[a] for a in range(x.ndim))]
         if all(rival is x[where] or x[where] >= rival for rival in rivals.reshape(-1)):
             answers[where] = True
