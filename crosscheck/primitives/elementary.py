@@ -197,6 +197,29 @@ def _pow_partials(
     return [by_base, by_exponent]
 
 
+def _angle_error(r: Rounding, params: Params, value: Array, y: Known, x: Known) -> Array:
+    """arg(x + iy): a disc of radius d around a point at distance r turns it by asin(d/r).
+
+    Where the disc holds 0 or meets the cut the angle may be any.
+    """
+    with np.errstate(all="ignore"):
+        moved = np.hypot(x.deviation, y.deviation)
+        distance = np.hypot(x.value, y.value)
+        turned = np.arcsin(np.minimum(moved / distance, 1.0))
+        open_cut = (x.low < 0) & (y.deviation > 0) & (np.abs(y.value) <= y.deviation)
+        any_angle = (moved >= distance) & (moved > 0)
+    carried = np.where(moved == 0, 0.0, np.where(open_cut | any_angle, 2 * np.pi, turned))
+    return rounded(r, value, carried, 10, 2 * r.eta)
+
+
+def _angle_partials(
+    build: Build, operands: tuple[int, ...], result: int, params: Params
+) -> list[int | None]:
+    y, x = operands
+    squares = build("add", build("square", x), build("square", y))
+    return [build("div", x, squares), build("neg", build("div", y, squares))]
+
+
 def _balls(operation: Callable[..., Array]) -> Callable[..., Array]:
     return lambda params, *arrays: operation(*arrays)
 
@@ -259,4 +282,11 @@ ROWS = (
         _power_partials,
     ),
     _row("pow", _pow_value, _balls(entries_of(_pow_ball)), _pow_error, _pow_partials),
+    _row(
+        "atan2",
+        lambda params, y, x: np.arctan2(y, x),
+        _balls(entries_of(lambda a, b: type(a).atan2(a, b))),
+        _angle_error,
+        _angle_partials,
+    ),
 )
