@@ -31,16 +31,20 @@ class Promise:
     """How an engine computes: `flushes` subnormals to 0; `accumulate` is the format of sums.
 
     `accumulate` is a format's name, or names by primitive. `reference` replaces every format by
-    one of this unit roundoff: the analysis of our own evaluation.
+    one of this unit roundoff: the analysis of our own evaluation. Numbers in code are any that
+    round to them, in the analysis of our own only with `literals`.
     """
 
     flushes: bool = False
     accumulate: str | Mapping[str, str] | None = None
     operands: str | None = None
     reference: float | None = None
+    literals: bool = False
 
     def __hash__(self) -> int:
-        return hash((self.flushes, str(self.accumulate), self.operands, self.reference))
+        return hash(
+            (self.flushes, str(self.accumulate), self.operands, self.reference, self.literals)
+        )
 
     def wider(self, primitive: str) -> str | None:
         if isinstance(self.accumulate, Mapping):
@@ -81,14 +85,15 @@ class Analysis:
     def run(self) -> "Analysis":
         with np.errstate(all="ignore"):
             for operation, value in zip(self.program.operations, self.values, strict=True):
-                self.errors.append(self._error(operation, value))
+                self.errors.append(self.error_of(operation, value))
         return self
 
-    def _error(self, operation: Operation, value: Array) -> Array | None:
+    def error_of(self, operation: Operation, value: Array) -> Array | None:
+        """E of an operation's value from what is known of its operands."""
         if operation.primitive == "input":
             return None
         if operation.primitive in ("constant", "irrational"):
-            return _of_constant(operation, value, self.promise)
+            return of_constant(operation, value, self.promise)
         row = PRIMITIVES[operation.primitive]
         rounding = _rounding(self._format(operation), operation.primitive, self.promise)
         operands = [Known(self.values[x], self.errors[x]) for x in operation.operands]
@@ -114,18 +119,26 @@ def analyse(program: Program, values: Sequence[Array], promise: Promise) -> list
     return Analysis(program, plain, promise).run().errors
 
 
-def _of_constant(operation: Operation, value: Array, promise: Promise) -> Array | None:
+LITERAL_ROUNDINGS = 4
+"""Roundings between a number in code and what was meant: products of such numbers are folded."""
+
+
+def of_constant(operation: Operation, value: Array, promise: Promise) -> Array | None:
     """Numbers in code may be rounded from what was meant; a constant of mathematics must be."""
-    if operation.primitive == "constant" and not operation.params["literal"]:
+    if value.dtype == bool:
         return None
-    u = promise.reference or FORMATS[operation.format].unit_roundoff
-    if operation.primitive == "constant" and (promise.reference or _is_short(value)):
+    size = np.abs(value.astype(np.float64))
+    u = FORMATS[operation.format].unit_roundoff
+    if operation.primitive == "irrational":
+        error: Array = (promise.reference or u) * size
+        return error
+    own = promise.reference is not None and not promise.literals
+    if own or not operation.params["literal"] or is_short(value):
         return None
-    error: Array = u * np.abs(value.astype(np.float64))
-    return error
+    return LITERAL_ROUNDINGS * u * size
 
 
-def _is_short(value: Array) -> bool:
+def is_short(value: Array) -> bool:
     """Whether these numbers have few enough bits to have been meant as they stand."""
     return bool(np.all(value * 2.0**10 == np.round(value * 2.0**10)))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from crosscheck.primitives.row import Array
 from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.programs.errors import Promise, of_constant
 from crosscheck.programs.program import Operation, Program
 
 IRRATIONAL: Mapping[str, str] = {
@@ -70,15 +71,20 @@ def _fitting(program: Program, inputs: Sequence[Array]) -> list[Array]:
     return [np.asarray(array) for array in inputs]
 
 
-def enclose(program: Program, inputs: Sequence[Array], bits: int = 128) -> list[Array]:
-    """The outputs as object arrays of arb, in exact arithmetic at the inputs as they are."""
+def enclose(
+    program: Program, inputs: Sequence[Array], bits: int = 128, literals: bool = False
+) -> list[Array]:
+    """The outputs as object arrays of arb, in exact arithmetic at the inputs as they are.
+
+    With `literals` numbers in code are balls of all that round to them.
+    """
     from crosscheck.oracle import working_precision
 
     with working_precision(bits):
-        return _enclosed(program, inputs)
+        return _enclosed(program, inputs, literals)
 
 
-def _enclosed(program: Program, inputs: Sequence[Array]) -> list[Array]:
+def _enclosed(program: Program, inputs: Sequence[Array], literals: bool) -> list[Array]:
     last = _last_uses(program)
     given = dict(zip(program.inputs, _fitting(program, inputs), strict=True))
     values: dict[int, Array] = {}
@@ -86,17 +92,17 @@ def _enclosed(program: Program, inputs: Sequence[Array]) -> list[Array]:
         if number in given:
             values[number] = as_balls(given[number])
         else:
-            values[number] = _ball_of(operation, [values[x] for x in operation.operands])
+            operands = [values[x] for x in operation.operands]
+            values[number] = _ball_of(operation, operands, literals)
         for operand in operation.operands:
             if last[operand] == number:
                 values.pop(operand, None)
     return [values[x] for x in program.outputs]
 
 
-def _ball_of(operation: Operation, operands: Sequence[Array]) -> Array:
+def _ball_of(operation: Operation, operands: Sequence[Array], literals: bool) -> Array:
     if operation.primitive == "constant":
-        array = operation.params["array"]
-        return array.astype(object) if array.dtype == bool else as_balls(array)
+        return _ball_of_constant(operation, literals)
     if operation.primitive == "irrational":
         from flint import arb
 
@@ -104,6 +110,20 @@ def _ball_of(operation: Operation, operands: Sequence[Array]) -> Array:
         value[()] = MATHEMATICAL[operation.params["name"]](arb)
         return value
     return PRIMITIVES[operation.primitive].balls(operation.params, *operands)
+
+
+def _ball_of_constant(operation: Operation, literals: bool) -> Array:
+    array = operation.params["array"]
+    if array.dtype == bool:
+        return array.astype(object)
+    balls = as_balls(array)
+    error = of_constant(operation, array, Promise(reference=0.0, literals=literals))
+    if error is not None:
+        from flint import arb
+
+        widened = zip(balls.reshape(-1), error.reshape(-1).tolist(), strict=True)
+        balls.reshape(-1)[:] = [ball + arb(0, radius) for ball, radius in widened]
+    return balls
 
 
 def as_balls(array: Array) -> Array:

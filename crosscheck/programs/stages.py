@@ -1,0 +1,105 @@
+"""Where it goes wrong: each operation, and each rule that somebody wrote, by itself.
+
+An operation is held to its exact value at the engine's own operands, so that no error
+accumulates, and the first that passes the bound of one operation is the place.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from crosscheck.formats import FORMATS
+from crosscheck.primitives.row import Array
+from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.programs import judge
+from crosscheck.programs.errors import Analysis, Promise
+from crosscheck.programs.evaluate import IRRATIONAL
+from crosscheck.programs.program import Program
+from crosscheck.programs.subject import CustomRule
+
+
+class Stage(NamedTuple):
+    """An operation, or a rule, that is wrong by itself: its name, file:line, and how wrong."""
+
+    name: str
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source})" if self.source else self.name
+
+
+def first_wrong_operation(
+    program: Program, inputs: Sequence[Array], own: Mapping[int, Array], promise: Promise
+) -> Stage | None:
+    """The first operation beyond its own bound, of those whose value the engine showed.
+
+    `own` are the engine's values by number; what was not shown is computed from them, with E.
+    """
+    analysis = Analysis(program, [], promise)
+    given = dict(zip(program.inputs, inputs, strict=True))
+    with np.errstate(all="ignore"):
+        for number, operation in enumerate(program.operations):
+            value = _value(program, number, given, analysis.values)
+            analysis.values.append(value)
+            error = analysis.error_of(operation, value)
+            shown = own.get(number)
+            if shown is None or value.dtype == bool:
+                analysis.errors.append(error)
+                continue
+            numbers = np.asarray(shown, np.float64).reshape(value.shape)
+            if _beyond(numbers, value, error, FORMATS[operation.format].unit_roundoff):
+                return Stage(
+                    operation.primitive, operation.source, "beyond the bound of one operation"
+                )
+            analysis.values[-1] = numbers
+            analysis.errors.append(None)
+    return None
+
+
+def _value(
+    program: Program, number: int, given: Mapping[int, Array], values: Sequence[Array]
+) -> Array:
+    operation = program.operations[number]
+    if number in given:
+        return np.asarray(given[number]).astype(np.float64)
+    if operation.primitive == "constant":
+        array: Array = operation.params["array"]
+        return array
+    if operation.primitive == "irrational":
+        return np.asarray(float(IRRATIONAL[operation.params["name"]]))
+    row = PRIMITIVES[operation.primitive]
+    return np.asarray(row.evaluate(operation.params, *(values[x] for x in operation.operands)))
+
+
+def _beyond(numbers: Array, value: Array, error: Array | None, u: float) -> bool:
+    """Beyond E of the engine, and what the value in float64 may be off by, a share of E."""
+    allowed = np.zeros(value.shape) if error is None else error * (1 + 2.0**-53 / u)
+    off = np.abs(numbers - value)
+    sure = np.isfinite(allowed) & np.isfinite(value)
+    return bool(np.any((off > allowed) & sure) or np.any(np.isnan(numbers) & sure))
+
+
+def wrong_rules(rules: Sequence[CustomRule], seed: int = 0) -> list[Stage]:
+    """The rules that are not the derivative of what they compute, by themselves, in order."""
+    wrong = []
+    for rule in rules:
+        reason = _wrong_by_itself(rule, seed)
+        if reason is not None:
+            wrong.append(Stage(rule.name, rule.source, reason))
+    return wrong
+
+
+def _wrong_by_itself(rule: CustomRule, seed: int) -> str | None:
+    generator = np.random.default_rng(seed)
+    ours = judge.derivative(rule.primal, rule.mode, range(len(rule.primal.inputs)))
+    extra = ours.inputs[len(rule.primal.inputs) :]
+    drawn = [generator.standard_normal(ours.operations[x].shape) for x in extra]
+    arrays = [*rule.inputs, *drawn]
+    exact = judge.Exact(ours, arrays)
+    recorded = judge.Exact(rule.rule, arrays)
+    for ruling in judge.rule_of(exact, recorded):
+        if ruling.status == judge.WRONG:
+            return "another derivative" + judge.in_words(ruling.times)
+    return None
