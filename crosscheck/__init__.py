@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "check": "crosscheck.checking",
+    "gradcheck": "crosscheck.gradchecking",
+    "tolerance": "crosscheck.gradchecking",
     "Report": "crosscheck.checking",
     "Architecture": "crosscheck.values",
     "Case": "crosscheck.values",
@@ -18,7 +20,17 @@ _HOMES = {
     "Engine": "crosscheck.engines.interface",
 }
 
-__all__ = ["Architecture", "Case", "Engine", "Gradients", "Report", "__version__", "check"]
+__all__ = [
+    "Architecture",
+    "Case",
+    "Engine",
+    "Gradients",
+    "Report",
+    "__version__",
+    "check",
+    "gradcheck",
+    "tolerance",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -62,6 +62,16 @@ ERRORS: Mapping[str, Column] = {
 }
 """One row per case × engine × tensor."""
 
+GRADIENTS: Mapping[str, Column] = {
+    **ERRORS,
+    "mode": Column("str", "how the framework differentiated: reverse, forward, jit, backward, …"),
+    "first_wrong": Column("str", "the first wrong operation or rule, with file:line; or empty"),
+}
+"""One row per set of arguments × mode × leaf of a function that gradcheck() was given.
+
+`tensor` is the leaf's path, `widths` the shapes of the arguments, `hidden` their kind.
+"""
+
 CASES: Mapping[str, Column] = {
     **_CASE,
     "seed": Column("int64", "the run's seed"),

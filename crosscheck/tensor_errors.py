@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from crosscheck import ulp
-from crosscheck.values import Array, Case, Enclosure
+from crosscheck.formats import FloatFormat
+from crosscheck.values import Array, Enclosure
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class TensorErrors:
             return float(np.median(self.allowed[nonzero] / np.abs(self.exact[nonzero])))
 
 
-def measure(errors: TensorErrors, case: Case) -> dict[str, Any]:
+def measure(errors: TensorErrors, format: FloatFormat) -> dict[str, Any]:
     """Everything a row says of a tensor's errors but its verdict."""
     worst = _worst(errors)
     nonzero = errors.exact != 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = errors.error[nonzero] / np.abs(errors.exact[nonzero])
         use = np.where(errors.error == 0, 0.0, errors.error / errors.allowed)
-    distance = ulp.in_ulps(errors.error, errors.exact, case.format)
+    distance = ulp.in_ulps(errors.error, errors.exact, format)
     max_relative = float(relative.max()) if nonzero.any() else float("nan")
     median = float(np.median(relative)) if nonzero.any() else float("nan")
-    bits, typical_bits = ulp.effective_bits((max_relative, median), case.format)
+    bits, typical_bits = ulp.effective_bits((max_relative, median), format)
     return {
         "entries": errors.got.size,
         "mismatched": int(errors.beyond.sum()),

@@ -256,7 +256,7 @@ class Judgement(NamedTuple):
         if strict.any_beyond and not self.limits.overflow and not self.seen.activations_seen:
             lax = self.evidence.bound(self.claim.arithmetic, absolute=True).tensors[which]
             errors = replace(strict, allowed=lax)
-        row = {"tensor": name, **tensor_errors.measure(errors, self.evidence.case)}
+        row = {"tensor": name, **tensor_errors.measure(errors, self.evidence.case.format)}
         row["power"] = strict.power
         absolute_only = self.seen.absolute_only or errors is not strict
         return self._ruled(row, which, errors, absolute_only, strict.power)

@@ -166,6 +166,9 @@ class Findings:
     radius: Array
     allowed: Array
     times: float | None = None
+    is_rule: bool = False
+    has_rule: bool = False
+    power: float = float("nan")
 
     @property
     def beyond(self) -> Array:
@@ -173,6 +176,13 @@ class Findings:
         with np.errstate(all="ignore"):
             proved: Array = self.error - self.radius > self.allowed
         return proved | (~np.isfinite(self.got) & np.isfinite(self.allowed))
+
+    @property
+    def worst(self) -> tuple[int, ...]:
+        """The entry of the greatest error, among those beyond their bound if any are."""
+        beyond = self.beyond
+        ranked = np.where(beyond, self.error, -1.0) if beyond.any() else self.error
+        return tuple(int(i) for i in np.unravel_index(int(ranked.argmax()), ranked.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +221,9 @@ def judge(yardstick: Yardstick, place: int, path: str, got: Array, format: str) 
         radius,
         allowed,
         ruling.times,
+        ruling.status == WRONG,
+        ruling.status != OPAQUE,
+        state.power,
     )
 
 

@@ -13,7 +13,7 @@ FLOATS = ("float64", "float32", "bfloat16", "float16")
 """The formats that values are stored in, the widest first."""
 
 
-class Unreadable(Exception):
+class Unreadable(ValueError):
     """A program that cannot be followed: which operation, where, and what to do instead."""
 
 
