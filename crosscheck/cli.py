@@ -295,6 +295,38 @@ def reproduce(
 
 
 @crosscheck.command()
+@click.argument("function", metavar="FILE.py:f")
+@click.option("--args", required=True, metavar="FILE.py:make", help="Makes f's arguments.")
+@click.option("--gradient", metavar="FILE.py:g", help="The gradient that you wrote of f.")
+@click.option("--reference", metavar="FILE.py:r", help="A plain function that f stands for.")
+@click.option("--wrt", type=Names(), default=(), help="Leaves to differentiate, by path.")
+@click.option("--modes", type=Names(), default=(), help="Ways of differentiation.")
+@click.option("--accumulate", metavar="FORMAT", help="The wider format that sums are formed in.")
+@click.option("--operands", type=click.Choice(["tf32"]), help="Products of rounded operands.")
+@click.option("--intended", type=Names(), default=(), help="Custom rules that are meant to differ.")
+@click.option("--cases", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--strict", is_flag=True, help="A SUSPECT fails too.")
+@click.option("--out", type=click.Path(), help="A folder for the rows and reports.")
+@click.option("--format", "formats", type=Names(), default=(), help="Reports to write.")
+@output_format_option
+def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **options: Any) -> int:
+    """Prove the gradient of any function, FILE.py:f or package.module:f, or prove it wrong.
+
+    make() returns f's arguments; make(generator) draws them, a set for each of --cases.
+    """
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from crosscheck import gradcheck_command
+
+    asked = gradcheck_command.Asked(**options, words=sys.argv[2:])
+    folder = None if out is None else Path(out)
+    return gradcheck_command.run(asked, folder, formats, output_format, Console())
+
+
+@crosscheck.command()
 @click.option("--cases", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)

@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture `crosscheck`, two options, one line in the summary."""
+"""The pytest plugin: fixtures `crosscheck` and `gradcheck`, two options, a line in the summary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +34,25 @@ def crosscheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
         import crosscheck
 
         report = crosscheck.check(gradient, **{**given, **arguments})
+        request.node.user_properties.append((PROPERTY, (len(report.cases), report.ok)))
+        if not report.ok:
+            pytest.fail(report.message(), pytrace=False)
+        return report
+
+    return check
+
+
+@pytest.fixture
+def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`gradcheck(f, *args, …)` as `crosscheck.gradcheck`; a test fails where a gradient does."""
+    seed = request.config.getoption("crosscheck_seed")
+    given = {} if seed is None else {"seed": seed}
+
+    def check(function: Any, *args: Any, **arguments: Any) -> Any:
+        __tracebackhide__ = True
+        import crosscheck
+
+        report = crosscheck.gradcheck(function, *args, **{**given, **arguments})
         request.node.user_properties.append((PROPERTY, (len(report.cases), report.ok)))
         if not report.ok:
             pytest.fail(report.message(), pytrace=False)

@@ -97,7 +97,9 @@ class Trial:
             numbers = self.subject.numbers(mode, given)
         except Unreadable as why:
             return Judged(mode, (), status="unsupported", message=str(why))
-        except Exception as error:  # the user's own code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the user's own code, which may even exit
             return Judged(
                 mode,
                 (),
