@@ -11,7 +11,7 @@ from crosscheck import rows
 from crosscheck.checking import LAST_FRAMES, Report
 from crosscheck.engines import callable as user_engine
 from crosscheck.formats import FORMATS
-from crosscheck.programs.judge import Findings
+from crosscheck.programs.judge import OPAQUE, Findings
 from crosscheck.programs.trial import Judged, Trial
 from crosscheck.tensor_errors import TensorErrors, measure
 
@@ -195,6 +195,7 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
         "verdict": leaf.verdict,
         "reason": leaf.reason,
         "power": leaf.power,
+        "l2_use": leaf.noise_use,
         "checks": _checks(leaf, judged),
         "first_wrong": str(judged.wrong[0]) if judged.wrong and leaf.verdict == "DEFECT" else "",
     }
@@ -208,8 +209,14 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
 
 
 def _checks(leaf: Findings, judged: Judged) -> str:
-    parts = ["rule", "B"] if leaf.has_rule else ["B"]
-    return " ".join([*parts, *(["stages"] if judged.wrong else [])])
+    """What was checked: the rule where it could be read, B, noise, operations by themselves."""
+    checked = {
+        "rule": leaf.rule != OPAQUE,
+        "B": True,
+        "ℓ2": not np.isnan(leaf.noise_use),
+        "stages": leaf.by_stages or bool(judged.wrong),
+    }
+    return " ".join(name for name, done in checked.items() if done)
 
 
 def _case_row(seed: int, one: Tried, name: str) -> dict[str, Any]:

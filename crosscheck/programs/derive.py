@@ -24,35 +24,68 @@ def reverse(program: Program, wrt: Sequence[int] | None = None) -> Program:
     """
     chosen = _chosen(program, wrt)
     build, place = _begun(program)
-    cotangents: dict[int, list[int]] = {}
-    for output in program.outputs:
-        operation = program.operations[output]
-        cotangents.setdefault(output, []).append(build.input(operation.shape, operation.format))
-    active = reached(program, chosen)
-    gradients: dict[int, int] = {}
+    given = [_like(build, program.operations[output]) for output in program.outputs]
+    arrived = _pulled(build, program, place, given, reached(program, chosen))
+    gradients = [
+        arrived[x] if x in arrived else _zero(build, program.operations[x]) for x in chosen
+    ]
+    return build.program([*(place[x] for x in program.outputs), *gradients])
+
+
+def sensitivities(program: Program) -> tuple[Program, tuple[int, ...]]:
+    """The program of the derivatives by every value: what an error in it does to the outputs.
+
+    Its inputs are those of `reverse`; its outputs the cotangents of the values whose numbers come
+    with it, in order. Values that no output depends on are left out.
+    """
+    build, place = _begun(program)
+    given = [_like(build, program.operations[output]) for output in program.outputs]
+    everything = [operation.kind == "real" for operation in program.operations]
+    arrived = _pulled(build, program, place, given, everything)
+    numbers = tuple(sorted(arrived))
+    return build.program([arrived[number] for number in numbers]), numbers
+
+
+def _like(build: Builder, operation: Operation) -> int:
+    return build.input(operation.shape, operation.format)
+
+
+def _pulled(
+    build: Builder,
+    program: Program,
+    place: Sequence[int],
+    given: Sequence[int],
+    active: Sequence[bool],
+) -> dict[int, int]:
+    """The cotangent of each active value that any reaches, from those of the outputs."""
+    waiting: dict[int, list[int]] = {}
+    for output, cotangent in zip(program.outputs, given, strict=True):
+        waiting.setdefault(output, []).append(cotangent)
+    arrived: dict[int, int] = {}
     for number in range(len(program) - 1, -1, -1):
-        arrived = cotangents.pop(number, [])
-        if not arrived or not active[number]:
+        terms = waiting.pop(number, [])
+        if not terms or not active[number]:
             continue
         operation = program.operations[number]
         build.source = operation.source
-        cotangent = arrived[0]
-        for other in arrived[1:]:
-            cotangent = build("add", cotangent, other)
+        arrived[number] = _sum(build, terms)
         if operation.primitive in STILL:
-            gradients[number] = cotangent
             continue
         applied = Applied(
             tuple(place[x] for x in operation.operands), place[number], operation.params
         )
-        pulled = PRIMITIVES[operation.primitive].pullback(build, applied, cotangent)
+        pulled = PRIMITIVES[operation.primitive].pullback(build, applied, arrived[number])
         for operand, value in zip(operation.operands, pulled, strict=True):
             if value is not None and active[operand]:
-                cotangents.setdefault(operand, []).append(value)
-    zeros = [
-        gradients[x] if x in gradients else _zero(build, program.operations[x]) for x in chosen
-    ]
-    return build.program([*(place[x] for x in program.outputs), *zeros])
+                waiting.setdefault(operand, []).append(value)
+    return arrived
+
+
+def _sum(build: Builder, terms: Sequence[int]) -> int:
+    value = terms[0]
+    for term in terms[1:]:
+        value = build("add", value, term)
+    return value
 
 
 def forward(program: Program, wrt: Sequence[int] | None = None) -> Program:

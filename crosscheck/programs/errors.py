@@ -88,6 +88,15 @@ class Analysis:
                 self.errors.append(self.error_of(operation, value))
         return self
 
+    def local(self) -> list[Array | None]:
+        """What each operation adds by itself, from operands without error."""
+        self.errors = [None] * len(self.values)
+        with np.errstate(all="ignore"):
+            return [
+                self.error_of(operation, value)
+                for operation, value in zip(self.program.operations, self.values, strict=True)
+            ]
+
     def error_of(self, operation: Operation, value: Array) -> Array | None:
         """E of an operation's value from what is known of its operands."""
         if operation.primitive == "input":

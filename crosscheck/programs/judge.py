@@ -23,6 +23,8 @@ from crosscheck.programs.reference import Enclosed
 SAME, WRONG, OPEN, OPAQUE = "same", "wrong", "open", "opaque"
 """What is known of a rule: `open` where the enclosures are too wide to tell."""
 
+NO_POWER = "the bound exceeds the gradient"
+
 FORWARD = ("forward",)
 """Modes whose derivatives are tangents of the outputs."""
 
@@ -166,9 +168,15 @@ class Findings:
     radius: Array
     allowed: Array
     times: float | None = None
-    is_rule: bool = False
-    has_rule: bool = False
+    rule: str = OPAQUE
     power: float = float("nan")
+    noise_use: float = float("nan")
+    by_stages: bool = False
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether it is the rule that is wrong."""
+        return self.rule == WRONG
 
     @property
     def beyond(self) -> Array:
@@ -221,8 +229,7 @@ def judge(yardstick: Yardstick, place: int, path: str, got: Array, format: str) 
         radius,
         allowed,
         ruling.times,
-        ruling.status == WRONG,
-        ruling.status != OPAQUE,
+        ruling.status,
         state.power,
     )
 
@@ -300,7 +307,7 @@ def _numbers(state: _State, ruling: Ruling, proves: bool) -> tuple[str, str]:
     if ruling.status == OPEN:
         return "INCONCLUSIVE", "the rule cannot be enclosed here"
     if state.power > 1:
-        return "INCONCLUSIVE", "the bound exceeds the gradient"
+        return "INCONCLUSIVE", NO_POWER
     return "CONSISTENT", ""
 
 

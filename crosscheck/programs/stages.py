@@ -5,6 +5,7 @@ accumulates, and the first that passes the bound of one operation is the place.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,32 +31,59 @@ class Stage(NamedTuple):
         return f"{self.name} ({self.source})" if self.source else self.name
 
 
-def first_wrong_operation(
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Every operation by itself: the first that is wrong, and what the others leave open.
+
+    `power` is the largest, over the operations shown, of the median of bound over value: the
+    relative mistake that could not have hidden in any of them. `outputs` are the engine's own.
+    """
+
+    wrong: Stage | None
+    power: float
+    outputs: Sequence[Array | None]
+
+    def proves(self, place: int, numbers: Array) -> bool:
+        """Whether an output, to the bit, is what right operations gave."""
+        own = self.outputs[place]
+        if self.wrong is not None or own is None or not self.power <= 1:
+            return False
+        return bool(np.array_equal(np.asarray(own, np.float64).reshape(numbers.shape), numbers))
+
+
+def replay(
     program: Program, inputs: Sequence[Array], own: Mapping[int, Array], promise: Promise
-) -> Stage | None:
-    """The first operation beyond its own bound, of those whose value the engine showed.
+) -> Replay:
+    """Hold every operation whose value the engine showed to its bound, at its own operands.
 
     `own` are the engine's values by number; what was not shown is computed from them, with E.
     """
     analysis = Analysis(program, [], promise)
     given = dict(zip(program.inputs, inputs, strict=True))
+    outputs = [own.get(x) for x in program.outputs]
+    powers = []
     with np.errstate(all="ignore"):
         for number, operation in enumerate(program.operations):
             value = _value(program, number, given, analysis.values)
             analysis.values.append(value)
             error = analysis.error_of(operation, value)
-            shown = own.get(number)
-            if shown is None or value.dtype == bool:
-                analysis.errors.append(error)
+            analysis.errors.append(error)
+            if number not in own or value.dtype == bool or number in given:
                 continue
-            numbers = np.asarray(shown, np.float64).reshape(value.shape)
-            if _beyond(numbers, value, error, FORMATS[operation.format].unit_roundoff):
-                return Stage(
-                    operation.primitive, operation.source, "beyond the bound of one operation"
-                )
-            analysis.values[-1] = numbers
-            analysis.errors.append(None)
-    return None
+            numbers = np.asarray(own[number], np.float64).reshape(value.shape)
+            allowed = _allowed(value, error, FORMATS[operation.format].unit_roundoff)
+            if _beyond(numbers, value, allowed):
+                reason = "beyond the bound of one operation"
+                wrong = Stage(operation.primitive, operation.source, reason)
+                return Replay(wrong, np.inf, outputs)
+            powers.append(_power(value, allowed))
+            analysis.values[-1], analysis.errors[-1] = numbers, None
+    return Replay(None, max(powers, default=np.inf), outputs)
+
+
+def _power(value: Array, allowed: Array) -> float:
+    there = value != 0
+    return float(np.median(allowed[there] / np.abs(value[there]))) if there.any() else 0.0
 
 
 def _value(
@@ -73,9 +101,12 @@ def _value(
     return np.asarray(row.evaluate(operation.params, *(values[x] for x in operation.operands)))
 
 
-def _beyond(numbers: Array, value: Array, error: Array | None, u: float) -> bool:
-    """Beyond E of the engine, and what the value in float64 may be off by, a share of E."""
-    allowed = np.zeros(value.shape) if error is None else error * (1 + 2.0**-53 / u)
+def _allowed(value: Array, error: Array | None, u: float) -> Array:
+    """E of the engine, and what the value in float64 may be off by, a share of E."""
+    return np.zeros(value.shape) if error is None else error * (1 + 2.0**-53 / u)
+
+
+def _beyond(numbers: Array, value: Array, allowed: Array) -> bool:
     off = np.abs(numbers - value)
     sure = np.isfinite(allowed) & np.isfinite(value)
     return bool(np.any((off > allowed) & sure) or np.any(np.isnan(numbers) & sure))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.primitives.row import Array
-from crosscheck.programs import arguments, judge, stages
+from crosscheck.programs import arguments, judge, noise, reference, stages
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.judge import Exact, Findings, Yardstick
 from crosscheck.programs.program import Program, Unreadable
@@ -17,6 +17,15 @@ from crosscheck.programs.stages import Stage
 from crosscheck.programs.subject import Leaf, Numbers, Subject
 
 Accumulate = str | Mapping[str, str] | None
+
+
+DOUBTED = ("CONSISTENT", "INCONCLUSIVE")
+"""Verdicts that noise may turn into a suspicion."""
+
+NOISY = "beyond what independent roundings add up to: biased or lower-precision arithmetic"
+
+NOISE_ENTRIES = 300_000
+"""Entries of all values of a program whose noise is looked at: some tens of milliseconds."""
 
 
 class NotGiven(Exception):
@@ -54,6 +63,7 @@ class Trial:
     intended: frozenset[str] = frozenset()
     seed: int = 0
     _exact: dict[str, Exact] = field(default_factory=dict)
+    _replays: dict[str, stages.Replay] = field(default_factory=dict)
 
     @cached_property
     def primal(self) -> Program:
@@ -111,7 +121,10 @@ class Trial:
         rule, notes = self._rule(mode)
         yardstick = self._yardstick(mode, rule)
         findings = self._findings(mode, yardstick, numbers)
-        wrong = self._places(mode, given, findings, rule)
+        if rule is not None and self.standard is None:
+            findings = self._by_noise(mode, rule, yardstick, findings)
+            findings = self._by_stages(mode, rule, findings)
+        wrong = self._places(mode, findings, rule)
         findings, waived = self._but_intended(findings, wrong)
         return Judged(mode, findings, wrong, [*notes, *waived], seconds)
 
@@ -187,9 +200,53 @@ class Trial:
             return [*values, *(leaf._replace(path=f"tangent of {leaf.path}") for leaf in values)]
         return [*values, *(self.subject.inputs[place] for place in self.subject.wrt)]
 
-    def _places(
-        self, mode: str, given: Sequence[Array], findings: Sequence[Findings], rule: Exact | None
-    ) -> list[Stage]:
+    def _by_noise(
+        self, mode: str, rule: Exact, yardstick: Yardstick, findings: list[Findings]
+    ) -> list[Findings]:
+        """Right as far as B tells, and suspect where independent roundings do not add up to it."""
+        open_to_doubt = any(one.verdict in DOUBTED for one in findings)
+        if not open_to_doubt or reference.size(rule.program) > NOISE_ENTRIES:
+            return findings
+        deviations = [
+            np.where(one.error <= one.radius, 0.0, one.got - one.exact) for one in findings
+        ]
+        shares = noise.use(
+            rule.program, rule.inputs, rule.values, self.promise(mode), deviations, self.seed
+        )
+        return [
+            replace(one, verdict="SUSPECT", reason=NOISY, noise_use=share)
+            if one.verdict in DOUBTED and share > 1
+            else replace(one, noise_use=share)
+            for one, share in zip(findings, shares, strict=True)
+        ]
+
+    def _by_stages(self, mode: str, rule: Exact, findings: list[Findings]) -> list[Findings]:
+        """Where B says nothing: right operations that make up a right rule give right numbers."""
+        if not any(one.reason == judge.NO_POWER for one in findings):
+            return findings
+        replayed = self._replay(mode)
+        kept = []
+        for place, one in enumerate(findings):
+            same = one.rule == judge.SAME and one.reason == judge.NO_POWER
+            if same and replayed.proves(place, one.got):
+                one = replace(
+                    one, verdict="CONSISTENT", reason="", power=replayed.power, by_stages=True
+                )
+            kept.append(one)
+        return kept
+
+    def _replay(self, mode: str) -> stages.Replay:
+        """Each operation of Q by itself, at the engine's own values."""
+        if mode not in self._replays:
+            program = self.subject.rule(mode)
+            given = self.given(mode)
+            own = self.subject.replay(mode, given)
+            self._replays[mode] = stages.replay(
+                program, [*self.subject.arrays, *given], own, self.promise(mode)
+            )
+        return self._replays[mode]
+
+    def _places(self, mode: str, findings: Sequence[Findings], rule: Exact | None) -> list[Stage]:
         """Where it goes wrong, looked for only where something does."""
         wrong = [one for one in findings if one.verdict in ("DEFECT", "SUSPECT")]
         if not wrong:
@@ -197,8 +254,7 @@ class Trial:
         named = self.wrong_rules
         if named or rule is None or all(one.is_rule for one in wrong):
             return named
-        own = self.subject.replay(mode, given)
-        first = stages.first_wrong_operation(rule.program, rule.inputs, own, self.promise(mode))
+        first = self._replay(mode).wrong
         return [first] if first else []
 
     @cached_property
