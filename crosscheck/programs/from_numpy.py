@@ -5,7 +5,8 @@ scipy.special that have a mathematical name; `numpy_*.py` have a table each.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -174,7 +175,8 @@ class NumpySubject:
     def _traced_values(self, recorder: Recorder, inputs: Sequence[int]) -> list[int]:
         """The numbers of the function's floating leaves."""
         args, kwargs = self.arguments.filled(self._handed(recorder, inputs))
-        tree = leaves.tree(self.function(*args, **kwargs))
+        with _plainly_refused():
+            tree = leaves.tree(self.function(*args, **kwargs))
         return [
             _number_of(recorder, leaf)
             for leaf in tree.leaves
@@ -199,7 +201,8 @@ class NumpySubject:
         ]
         values = self._traced_values(recorder, inputs)
         args, kwargs = self.arguments.filled(self._handed(recorder, inputs))
-        gradients = self._gradients(args, kwargs, cotangents)
+        with _plainly_refused():
+            gradients = self._gradients(args, kwargs, cotangents)
         return _finished(recorder, [*values, *(_number_of(recorder, x) for x in gradients)])
 
     def numbers(self, mode: str, given: Sequence[Array]) -> Numbers:
@@ -310,6 +313,20 @@ def _written_at(function: Callable[..., Any]) -> str:
     """file:line of a function's first line, or ""."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+
+
+@contextmanager
+def _plainly_refused() -> Iterator[None]:
+    """Let Unreadable through where NumPy made another exception of it, in an assignment."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, Unreadable):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or cause is error:
+            raise
+        raise cause from None
 
 
 def _recorder() -> Recorder:
