@@ -31,6 +31,11 @@ class FinishedRun:
     comparison: dict[str, Any] | None = None
     folder: str = field(default="", compare=False)
 
+    @property
+    def of_functions(self) -> bool:
+        """Whether the rows are of gradcheck(), of functions and not of networks."""
+        return "mode" in self.errors
+
 
 def read(folder: Path) -> FinishedRun:
     """The run in this folder.

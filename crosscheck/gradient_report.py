@@ -232,6 +232,8 @@ def _case_row(seed: int, one: Tried, name: str) -> dict[str, Any]:
         "seed": seed,
         "special": one.kind,
         "parameters": sum(int(np.prod(subject.inputs[p].shape)) for p in subject.wrt),
+        "reference": one.trial.source,
+        "reference_radius": _radius(one),
         "status": status,
         "seconds": sum(times),
         "message": message if status != "ok" else "",
@@ -239,6 +241,17 @@ def _case_row(seed: int, one: Tried, name: str) -> dict[str, Any]:
         f"seconds:{name}": min(times, default=float("nan")),
         f"message:{name}": message if status != "ok" else "",
     }
+
+
+def _radius(one: Tried) -> float:
+    """The largest radius of what ruled, as a share of the bound, where there is one."""
+    shares = [0.0]
+    for judged in one.modes:
+        for leaf in judged.findings:
+            known = np.isfinite(leaf.radius) & np.isfinite(leaf.allowed) & (leaf.allowed > 0)
+            with np.errstate(all="ignore"):
+                shares.append(float(np.max(leaf.radius[known] / leaf.allowed[known], initial=0)))
+    return max(shares)
 
 
 def _described(one: Tried, judged: Judged, leaf: Findings) -> list[str]:

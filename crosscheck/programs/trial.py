@@ -90,6 +90,11 @@ class Trial:
             self._exact[kind] = Exact(derived, [*self.subject.arrays, *self.given(mode)])
         return self._exact[kind]
 
+    @property
+    def source(self) -> str:
+        """What the exact derivative was enclosed by."""
+        return ", ".join(sorted({exact.enclosed.source for exact in self._exact.values()}))
+
     def promise(self, mode: str) -> Promise:
         """How the engine computes, with what it declares to accumulate in."""
         own = self.subject.promise(mode)

@@ -1,5 +1,7 @@
 """A run as GitHub's workflow commands: one summary and the worst nine, since ten are shown."""
 
+import re
+
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import tables, worst
 from crosscheck.reports.words import headline, short
@@ -47,20 +49,26 @@ def _results(run: FinishedRun) -> list[str]:
     for row in worst.worst(run, MOST).to_dict("records"):
         if row["verdict"] not in ("DEFECT", "SUSPECT"):
             continue
-        title = f"{row['verdict']}: {row['engine']}, {row['tensor']} of {row['widths']}"
+        title = f"{row['verdict']}: {row['engine']}, {row['tensor']}"
         text = (
-            f"{row['output']} output, D = {row['samples']}, {row['dtype']}: got "
-            f"{short(row['got'])}, exact {short(row['exact'])}, the bound allows "
-            f"{short(row['bound'])}\n{row['reproduce']}"
+            f"{row['where']}: got {short(row['got'])}, exact {short(row['exact'])}, the bound "
+            f"allows {short(row['bound'])}\n{row['reproduce']}"
         )
         level = "error" if row["verdict"] == "DEFECT" else "warning"
-        found.append(annotation(level, title, text))
+        found.append(annotation(level, title, text, *_at(row.get("first_wrong", ""))))
     return found
 
 
-def annotation(level: str, title: str, text: str) -> str:
-    """One workflow command: `level` is error, warning or notice."""
-    return f"::{level} title={escape_property(title)}::{escape(text)}"
+def _at(first_wrong: str) -> tuple[str, str]:
+    """The file and line of a wrong operation, where it has them: (file.py:12) at its end."""
+    place = re.search(r"\((.+):(\d+)\)$", first_wrong)
+    return (place[1], place[2]) if place else ("", "")
+
+
+def annotation(level: str, title: str, text: str, file: str = "", line: str = "") -> str:
+    """One workflow command: `level` is error, warning or notice; at a line of a file, if any."""
+    place = f"file={escape_property(file)},line={escape_property(line)}," if file else ""
+    return f"::{level} {place}title={escape_property(title)}::{escape(text)}"
 
 
 def escape(text: str) -> str:

@@ -40,10 +40,11 @@ def _suite(run: FinishedRun, engine: str, dtype: str) -> ElementTree.Element:
     mine = run.errors[(run.errors["engine"] == engine) & (run.errors["dtype"] == dtype)]
     cases = run.cases[run.cases["dtype"] == dtype]
     mine = mine.assign(kind=mine["tensor"].str[0].map({"w": "weights", "b": "biases"}))
+    by = ["mode", "tensor"] if run.of_functions else GROUP
     tests = [_ran(cases, engine, name)]
     tests += [
         _group(run, group, " ".join(map(str, key)), name)
-        for key, group in mine.groupby(GROUP, sort=True)
+        for key, group in mine.groupby(by, sort=True)
     ]
     return _counted(name, tests)
 
@@ -79,7 +80,7 @@ def _group(run: FinishedRun, group: pd.DataFrame, name: str, suite: str) -> Elem
         row = wrong.sort_values("bound_use", ascending=False, kind="stable").iloc[0]
         text = (
             f"DEFECT in {len(wrong)} of {len(group)} tensors; worst {row['tensor']}"
-            f"{row['worst_index']} of {row['widths']}: got {short(row['got'])}, exact "
+            f"{row['worst_index']} of {worst.where(row.to_dict())}: got {short(row['got'])}, exact "
             f"{short(row['exact'])}, the bound allows {short(row['bound'])}"
         )
         failure = ElementTree.SubElement(test, "failure", message=_legal(text), type="DEFECT")

@@ -99,7 +99,7 @@ def _worst(run: FinishedRun) -> str:
     for row in worst.worst(run, SHOWN).to_dict("records"):
         lines.append(
             f"- {row['verdict']}: {_text(row['engine'])}, {_text(row['tensor'])} of "
-            f"{_text(row['widths'])}, {row['dtype']}: got {row['got']:.6g}, exact "
+            f"{_text(row['where'])}: got {row['got']:.6g}, exact "
             f"{row['exact']:.6g}, {short(row['bound_use'])} of the bound. "
             f"{_code(row['reproduce'])}"
         )

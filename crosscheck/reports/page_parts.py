@@ -115,9 +115,11 @@ def sections(run: FinishedRun, by_pair: pd.DataFrame) -> list[Section]:
     """The pictures, each with its table; none where nothing was measured."""
     if not len(run.errors):
         return []
-    found = [page_pictures.ulps(run), page_pictures.strata(run), page_pictures.bound_use(run)]
-    found += [page_pictures.power(run), page_pictures.layers(run), page_pictures.times(run)]
-    parts = [Section(*part) for part in found]
+    pictures = [page_pictures.ulps, page_pictures.strata, page_pictures.bound_use]
+    pictures += [page_pictures.power, page_pictures.layers, page_pictures.times]
+    if run.of_functions:
+        pictures = [page_pictures.ulps, page_pictures.bound_use, page_pictures.power]
+    parts = [Section(*picture(run)) for picture in pictures]
     if len(by_pair):
         parts.insert(2, pairs(by_pair, engine_names(run.cases)))
     return parts
@@ -177,7 +179,7 @@ def worst_results(run: FinishedRun) -> Table:
     headings = [
         Heading("verdict"),
         Heading("engine", "and the case"),
-        Heading("entry", "tensor and index, widths, samples, output activation"),
+        Heading("entry", "tensor and index, and of what"),
         Heading("got", "decimal and hexadecimal", True),
         Heading("exact", "decimal and hexadecimal; the true value is enclosed within ±", True),
         Heading("error", "in units in the last place; share of the bound", True),
@@ -188,12 +190,11 @@ def worst_results(run: FinishedRun) -> Table:
 
 
 def _worst_line(row: Any) -> list[Cell]:
-    where = f"{row['widths']}, D = {row['samples']}, {row['output']}, {row['dtype']}"
     exact = f"{row['exact']!r} ± {row['radius']:.1e}"
     return [
         cell(row["verdict"], "verdict")._replace(below=row["reason"]),
         Cell(row["engine"], row["engine"], "", row["case"]),
-        Cell(f"{row['tensor']}{row['worst_index']}", row["tensor"], "", where),
+        Cell(f"{row['tensor']}{row['worst_index']}", row["tensor"], "", row["where"]),
         Cell(repr(row["got"]), repr(row["got"]), "number", row["got_hex"]),
         Cell(exact, repr(row["exact"]), "number", row["exact_hex"]),
         cell(row["max_ulp"])._replace(below=f"{pretty(row['bound_use'])} of the bound"),

@@ -52,10 +52,11 @@ def tiles(summary: Summary) -> list[tuple[str, int, str]]:
 
 def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
     """What may be concluded from the run, and from how much."""
+    of_functions = "mode" in errors
     limits = tables.defect_limits(errors, cases)
     limits = limits[limits["judged"] > 0]
     said = []
-    if len(limits):
+    if len(limits) and not of_functions:
         worst = limits.sort_values("upper_limit", kind="stable").iloc[-1]
         said.append(
             f"Of cases drawn like these, at most {percent(worst['upper_limit'])} can have a "
@@ -70,7 +71,7 @@ def sentences(errors: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
             f"{pretty(line['median_radius'])} of what the bound allows (median; largest "
             f"{pretty(line['radius'])})."
         )
-    return [*said, certified(cases)] if len(cases) else said
+    return [*said, certified(cases)] if len(cases) and not of_functions else said
 
 
 def certified(cases: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """The worst results of a run, each with the line that reproduces it, and defects in groups."""
 
 import shlex
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,22 @@ def worst(run: FinishedRun, count: int = SHOWN) -> pd.DataFrame:
     ranked = ranked.sort_values(order, ascending=up, kind="stable")
     first = ranked.drop_duplicates(["case", "engine"]).head(count)
     lines = [reproduce(run.record, row["case"], row["engine"]) for _, row in first.iterrows()]
+    first = first.assign(where=[where(row) for row in first.to_dict("records")])
     return first.drop(columns=["severity", "use"]).assign(reproduce=lines).reset_index(drop=True)
+
+
+def where(row: Mapping[Hashable, Any]) -> str:
+    """The network of a row, or the mode and the arguments' shapes of a function."""
+    if "mode" in row:
+        return f"{row['mode']}, {row['dtype']}, {row['widths']}"
+    return f"{row['widths']}, {row['output']} output, D = {row['samples']}, {row['dtype']}"
 
 
 def reproduce(record: dict[str, Any], case: str, engine: str) -> str:
     """The command that computes this case again with this engine, to the bit."""
     plan = record.get("plan", {})
+    if "function" in plan:
+        return str(record["command"])
     words = ["crosscheck", "reproduce", case, "--engine", engine]
     words += _options(plan.get("distribution", {}))
     if ":" in engine and "arrays" in plan:
