@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import outcome, reproduce, sampling, shrinking, suite
+from crosscheck import outcome, sampling, shrinking, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
 from crosscheck.distribution import LEAST, Distribution
 from crosscheck.engines import callable as user_engine, names
@@ -187,7 +187,8 @@ def explained(report: Report, engine: CallableEngine, plan: Plan, address: str =
     case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
     case = told.cases.get(case_id)
     place = address or user_engine.address(engine.function) or f"FILE.py:{_own_name(engine)}"
-    line = reproduce.line(case, place, plan.distribution, engine.arrays) if case is not None else ""
+    drawn = plan.distribution
+    line = drawn.line(case.id, place, engine.arrays, shrink=True) if case is not None else ""
     notes = (*told.changes, *_notes(engine))
     return replace(
         report, diagnosis=diagnosis, smallest=smallest, line=line, notes=notes, cause=engine.cause

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-
-class OutOfTime(BaseException):
-    """The time is over; not an Exception, so that what is called does not catch it."""
+from crosscheck.shrinking import OutOfTime
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from crosscheck import black_box, workforce
-from crosscheck.deadline import OutOfTime, limited
+from crosscheck.deadline import limited
 from crosscheck.evidence import Evidence
 from crosscheck.examination import FIRST_INDEX, SCALES, Examination, network
 from crosscheck.faults import catalogue
@@ -19,6 +19,7 @@ from crosscheck.faults.catalogue import FaultyEngine
 from crosscheck.faults.interface import Fault, Parameters
 from crosscheck.faults.viability import Exact, viable
 from crosscheck.proportions import interval
+from crosscheck.shrinking import OutOfTime
 from crosscheck.values import Case
 
 RUN = 100

@@ -1,8 +1,10 @@
 """What random cases are drawn from."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from crosscheck.conventions import ACTIVATIONS, COSTS, require_known
 from crosscheck.ranges import pair
@@ -54,6 +56,24 @@ class Distribution:
                     f"{what} would be {entries:.2g} numbers in one case, more than the "
                     f"{MOST_ENTRIES:.2g} that a case may have"
                 )
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Distribution":
+        """The distribution of these fields, whose tuples may be lists, as run.json has them."""
+        as_tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+        }
+        return cls(**as_tuples)
+
+    def line(self, case: str, engine: str, arrays: str = "numpy", shrink: bool = False) -> str:
+        """The command that reproduces the case of this id, drawn from here, to the bit.
+
+        It has every option that is not the default and that the id does not tell.
+        """
+        words = ["crosscheck", "reproduce", case, "--engine", engine]
+        words += self.options("layers", "widths", "samples", "hidden", "cost")
+        words += ["--arrays", arrays] if ":" in engine and arrays != "numpy" else []
+        return shlex.join([*words, "--shrink"] if shrink else words)
 
     def options(self, *names: str) -> list[str]:
         """The command's options for those of `names` that are not the default, as words."""

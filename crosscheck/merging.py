@@ -42,10 +42,8 @@ def read(path: Path) -> Shard:
 
 def plan_of(record: dict[str, Any]) -> Plan:
     """The plan that a run.json holds."""
-    fields = dict(record["plan"])
-    of = {name: _tuples(value) for name, value in fields.pop("distribution").items()}
-    fields = {name: _tuples(value) for name, value in fields.items()}
-    return Plan(distribution=Distribution(**of), **fields)
+    fields = {name: _tuples(value) for name, value in record["plan"].items()}
+    return Plan(**fields | {"distribution": Distribution.from_json(fields["distribution"])})
 
 
 def _tuples(value: Any) -> Any:

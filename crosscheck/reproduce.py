@@ -1,7 +1,6 @@
 """A case by its id, what an engine does there entry by entry, and a test to copy."""
 
 import re
-import shlex
 
 import numpy as np
 import pandas as pd
@@ -36,17 +35,6 @@ def rebuild(case_id: str, of: Distribution) -> Case:
     if output is None and of.output not in ("both", *READINGS):
         output = of.output
     return sampling.draw(of, int(seed), int(index), dtype, output)
-
-
-OPTIONS = ("layers", "widths", "samples", "hidden", "cost")
-"""Options of a distribution that a case's id does not tell."""
-
-
-def line(case: Case, address: str, of: Distribution, arrays: str = "numpy") -> str:
-    """The command that reproduces the case, with every option that is not the default."""
-    words = ["crosscheck", "reproduce", case.id, "--engine", address, *of.options(*OPTIONS)]
-    words += [] if arrays == "numpy" else ["--arrays", arrays]
-    return shlex.join([*words, "--shrink"])
 
 
 class CannotRun(ValueError):

@@ -64,7 +64,7 @@ def _defect(engine: Engine, case: Case, gradients: Gradients) -> str:
 
 
 class OutOfTime(BaseException):
-    """The search is over; not an Exception, so that hypothesis lets it pass."""
+    """The time is over; not an Exception, so that nobody on the way catches it."""
 
 
 class Hunt:

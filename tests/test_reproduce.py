@@ -51,7 +51,7 @@ def test_a_case_is_rebuilt_from_its_id_and_options():
     assert again.architecture == case.architecture
     for one, other in zip(case.weights, again.weights, strict=True):
         assert np.array_equal(one, other)
-    assert reproduce.line(case, "m:f", of) == (
+    assert of.line(case.id, "m:f", shrink=True) == (
         "crosscheck reproduce s3-i17-float32-sigmoid --engine m:f"
         " --layers 3-3 --widths 2-5 --shrink"
     )
@@ -162,7 +162,7 @@ def test_a_function_of_native_arrays_gets_them_in_the_printed_test_too(arrays):
     text = reproduce.as_test("mine:f", case, reproduce.entries(engine, case), arrays)
     assert f"import {arrays}" in text
     compile(text, "printed", "exec")
-    assert "--arrays torch" in reproduce.line(case, "mine:f", Distribution(), "torch")
+    assert "--arrays torch" in Distribution().line(case.id, "mine:f", "torch")
 
 
 def test_a_right_engine_is_shown_entry_by_entry():

@@ -1,6 +1,5 @@
 """The worst results of a run, each with the line that reproduces it, and defects in groups."""
 
-import shlex
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -42,29 +41,11 @@ def where(row: Mapping[Hashable, Any]) -> str:
 
 def reproduce(record: dict[str, Any], case: str, engine: str) -> str:
     """The command that computes this case again with this engine, to the bit."""
-    plan = record.get("plan", {})
+    plan = record["plan"]
     if "function" in plan:
         return str(record["command"])
-    words = ["crosscheck", "reproduce", case, "--engine", engine]
-    words += _options(plan.get("distribution", {}))
-    if ":" in engine and "arrays" in plan:
-        words += ["--arrays", plan["arrays"]]
-    return shlex.join(words)
-
-
-def _options(distribution: dict[str, Any]) -> list[str]:
-    """The options of a distribution that are not the default; the case's id has the output."""
-    default = Distribution()
-    words = []
-    for name in ("layers", "widths", "samples"):
-        value = tuple(distribution.get(name, ())) or getattr(default, name)
-        if value != getattr(default, name):
-            words += [f"--{name}", "-".join(map(str, value))]
-    for name in ("hidden", "cost"):
-        value = distribution.get(name, getattr(default, name))
-        if value != getattr(default, name):
-            words += [f"--{name}", str(value)]
-    return words
+    drawn = Distribution.from_json(plan["distribution"])
+    return drawn.line(case, engine, plan.get("arrays", "numpy"))
 
 
 GROUPED = ["engine", "dtype", "diagnosis", "tensors", "cases", "share", "first"]
