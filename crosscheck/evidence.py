@@ -15,6 +15,7 @@ from crosscheck import (
     reference,
     rounding_rules,
     sliced,
+    watched,
 )
 from crosscheck.arithmetic import Arithmetic, plain
 from crosscheck.evaluation import Bound, Trace
@@ -58,9 +59,11 @@ class Evidence:
         return Ruler([self.enclosure], [self.case.architecture.tensor_shapes], self.case.format)
 
     @cached_property
+    @watched.stage("float64 gradient and B")
     def trace(self) -> Trace:
         return reference.evaluate(self.case)
 
+    @watched.stage("float64 gradient and B")
     def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
@@ -100,6 +103,7 @@ class Evidence:
         self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=True)}
         self._gradient, self._least = gradient, least
 
+    @watched.stage("ℓ2 and stagewise")
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
         """The ℓ2 bound and what goes with it."""
         if arithmetic not in self._sensitivities:
@@ -118,6 +122,7 @@ class Evidence:
         return self._sensitivities[arithmetic]
 
     @property
+    @watched.stage("reference")
     def enclosure(self) -> Enclosure:
         """The exact gradient, by the cheapest reference whose radius suffices."""
         if self._enclosure is None:
@@ -179,6 +184,7 @@ class Evidence:
         return enclosure
 
 
+@watched.stage("float64 gradient and B")
 def prepare(evidence: Sequence[Evidence]) -> None:
     """Make the float64 gradients and contracted bounds of many cases together; see `abreast`."""
     groups: dict[tuple[Any, ...], list[Evidence]] = {}

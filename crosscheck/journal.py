@@ -18,6 +18,8 @@ from typing import IO, Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from crosscheck import watched
+
 FORMAT = "crosscheck part 1"
 DESCRIPTION = "journal.json"
 
@@ -42,6 +44,7 @@ class Mismatch(ValueError):
     """A journal is of another run; the message says in what they differ."""
 
 
+@watched.stage("rows")
 def encode(tables: Tables) -> bytes:
     """The bytes of a part: a header line, then each table as Parquet."""
     pieces = {}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck import watched
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evidence import Evidence
 from crosscheck.measuring import Measures, Ruler, flat
@@ -53,6 +54,7 @@ class Judged(NamedTuple):
     relative_radii: Array
 
 
+@watched.stage("judging")
 def judge_together(standings: Sequence[Standing]) -> Judged:
     """Judge cases of one dtype; each engine promises the same arithmetic in all of them."""
     evidence = [standing.evidence for standing in standings]

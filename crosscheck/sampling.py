@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from crosscheck import watched
 from crosscheck.conventions import READINGS
 from crosscheck.distribution import Distribution
 from crosscheck.formats import FORMATS, FloatFormat
@@ -215,6 +216,7 @@ def output_of(of: Distribution, seed: int, index: int) -> str:
     return READINGS[int(_stream(seed, index, _OUTPUT).integers(2))]
 
 
+@watched.stage("sampling")
 def draw(of: Distribution, seed: int, index: int, dtype: str, output: str | None = None) -> Case:
     """The case of (seed, index): a function of the arguments alone, in any order and process.
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crosscheck import portion, rows, sampling
+from crosscheck import portion, rows, sampling, watched
 from crosscheck.arithmetic import Arithmetic, only
 from crosscheck.attempts import (
     IN_PROCESS,
@@ -112,6 +112,7 @@ def evaluate(
         yield _portion(crew, together)
 
 
+@watched.stage("rows")
 def _portion(crew: Crew, trials: "Sequence[Trial]") -> Portion:
     """The rows of these cases: those of one dtype are judged together."""
     names = list(crew)
@@ -246,6 +247,7 @@ class Trial:
     )
 
 
+@watched.stage("certificate")
 def _certificate(case: Case) -> str:
     """The oracle held to the definition of the derivative, and what rules to the oracle.
 
@@ -330,6 +332,7 @@ def as_frames(portions: Sequence[Portion], engine_names: Sequence[str]) -> Frame
     return Frames(**{kind: rows.as_frame(table, columns[kind]) for kind, table in tables.items()})
 
 
+@watched.stage("rows")
 def as_tables(portions: Sequence[Portion], engine_names: Sequence[str]) -> dict[str, pa.Table]:
     """Rows as pyarrow tables by kind, with the columns of `rows`."""
     return {

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from crosscheck import journal, stopwatch, suite
+from crosscheck import journal, stopwatch, suite, watched
 from crosscheck.attempts import Crew
 from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span, blocks
@@ -52,7 +52,7 @@ def cost(plan: Plan, span: Span, crew: Crew) -> dict[str, float]:
 
 def _stages(crew: Crew) -> list[str]:
     """The names of all stages, in the order that a case goes through them."""
-    first, *others = stopwatch.STAGES
+    first, *others = watched.STAGES
     return [first, *(stopwatch.ENGINE + name for name in crew), *others, stopwatch.ELSE]
 
 

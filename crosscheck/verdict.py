@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import stagewise, tensor_errors
+from crosscheck import stagewise, tensor_errors, watched
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
@@ -116,6 +116,7 @@ class Stagewise:
         return broken.sentence if affected else ""
 
 
+@watched.stage("ℓ2 and stagewise")
 def stagewise_checks(
     evidence: Evidence, arithmetic: Arithmetic, stages: Mapping[str, Array] | None
 ) -> Stagewise:

@@ -1,10 +1,11 @@
 """The stopwatch times the suite's own functions, each moment once."""
 
+import sys
 from dataclasses import replace
 
 import pytest
 
-from crosscheck import stopwatch, suite
+from crosscheck import journal, stopwatch, suite, watched
 from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span
 
@@ -19,8 +20,7 @@ SMALL = Plan(
 def test_of_stages_within_each_other_the_inner_one_has_the_time():
     clock = iter(range(0, 100, 10))
     watch = stopwatch.Stopwatch(lambda: next(clock))
-    inner = watch.timed("inner", lambda: None)
-    watch.timed("outer", inner)()
+    watch.run("outer", lambda: watch.run("inner", lambda: None))
     assert watch.seconds == {stopwatch.ELSE: 10, "outer": 20, "inner": 10}
     assert watch.calls == {"outer": 1, "inner": 1}
 
@@ -28,32 +28,70 @@ def test_of_stages_within_each_other_the_inner_one_has_the_time():
 def test_a_stage_that_fails_ends_all_the_same():
     watch = stopwatch.Stopwatch()
     with pytest.raises(ZeroDivisionError):
-        watch.timed("failing", lambda: 1 / 0)()
-    assert watch._within == [stopwatch.ELSE]
+        watch.run("failing", lambda: 1 / 0)
+    watch.seconds.clear()
+    watch.turn()
+    assert watch.seconds.keys() == {stopwatch.ELSE}
 
 
-def test_every_function_of_every_stage_is_called_by_a_sweep(monkeypatch):
-    """What is renamed in the suite, or no longer called, would be measured as nothing."""
-    alone = {
-        f"{stage}: {name}": (place,)
-        for stage, places in stopwatch.STAGES.items()
-        for place in places
-        for _, name in [place]
-    }
-    monkeypatch.setattr(stopwatch, "STAGES", alone)
-    with stopwatch.watching() as watch:
-        crew = watch.crew(suite.muster(SMALL.engines))
+class Noting:
+    """A watcher that notes what is run."""
+
+    def __init__(self):
+        self.stages = []
+
+    def run(self, stage, function):
+        self.stages.append(stage)
+        return function()
+
+
+def test_every_stage_is_gone_through_by_a_sweep():
+    """A stage that nobody marks, or that is no longer called, would be measured as nothing."""
+    noting = Noting()
+    with watched.by(noting):
+        crew = suite.muster(SMALL.engines)
         portions = list(suite.evaluate_block(replace(SMALL, certify="all"), crew, Span(0, 4)))
-        stopwatch.journal.encode(suite.as_tables(portions, SMALL.engines))
-    assert watch.calls.keys() == {*alone, "engine paper-contracted", "engine paper"}
+        journal.encode(suite.as_tables(portions, SMALL.engines))
+    assert set(noting.stages) == set(watched.STAGES) == {stage for stage, _ in watched.MARKED}
 
 
-def test_afterwards_every_function_is_as_it_was():
-    places = [place for of in stopwatch.STAGES.values() for place in of]
-    before = [vars(owner)[name] for owner, name in places]
-    with stopwatch.watching():
-        assert all(vars(o)[n] is not b for (o, n), b in zip(places, before, strict=True))
-    assert [vars(owner)[name] for owner, name in places] == before
+def test_every_function_that_is_marked_is_called_by_a_sweep(monkeypatch):
+    called = set()
+    profiled = {name for _, name in watched.MARKED}
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_code.co_qualname in profiled:
+            called.add(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        crew = suite.muster(SMALL.engines)
+        portions = list(suite.evaluate_block(replace(SMALL, certify="all"), crew, Span(0, 4)))
+        journal.encode(suite.as_tables(portions, SMALL.engines))
+    finally:
+        sys.setprofile(None)
+    assert called == profiled
+
+
+def test_afterwards_nobody_watches():
+    noting = Noting()
+    with pytest.raises(ZeroDivisionError), watched.by(noting):
+        raise ZeroDivisionError
+    suite.as_tables([], SMALL.engines)
+    assert noting.stages == []
+
+
+def test_a_marked_function_keeps_its_name_and_hands_on_what_it_is_given():
+    @watched.stage("rows")
+    def twice(x, *, plus=0):
+        return 2 * x + plus
+
+    watched.MARKED.pop()
+    assert twice.__name__ == "twice"
+    with watched.by(Noting()):
+        assert twice(3, plus=1) == 7
+    with pytest.raises(AssertionError):
+        watched.stage("of no sweep")
 
 
 def test_the_rows_are_those_of_a_sweep_that_is_not_timed():
