@@ -10,6 +10,7 @@ from pyarrow import csv, parquet
 
 from crosscheck import rows
 from crosscheck.journal import writing
+from crosscheck.reports import spreadsheet
 from crosscheck.reports.tables import Part, Summary, Tally
 
 ROWS_IN_GROUP = 1 << 15
@@ -89,7 +90,7 @@ class Assembly:
         with writing(self.folder):
             for kind, writer in self._writers.items():
                 writer.add(part[kind].select(self._schemas[kind].names))
-            self._text.write_table(part["errors"])
+            self._text.write_table(spreadsheet.table_as_text(part["errors"]))
         self._tally.add(as_part(part))
 
     def __exit__(self, *failure: Any) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from crosscheck import files
 from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.reports import (
     audit_csv,
@@ -102,13 +102,7 @@ def _prepare(out: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write beside the place and rename, so that no reader sees half a file."""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(text)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        files.write(path, text)
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from crosscheck import picturing, sweeping, timing, worker
+from crosscheck import files, picturing, sweeping, timing, worker
 from crosscheck.contestants import (
     case_of,
     has_cpp_compiler,
@@ -288,7 +288,7 @@ def _write(tables: Mapping[str, Any], extent: Extent, out: Path) -> None:
             path = out.with_name(f"{out.stem}-{name}.png")
             picturing.picture(name, HEADINGS[name], frame).savefig(path, dpi=100)
             text += f"\n![{HEADINGS[name]}]({path.name})\n"
-    out.write_text(text, encoding="utf-8")
+    files.write(out, text)
 
 
 def _command(parts: Iterable[str], extent: Extent) -> str:

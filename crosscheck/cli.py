@@ -4,13 +4,16 @@ Everything heavy is imported inside the commands, so that asking for help costs 
 """
 
 import sys
+import traceback
 from typing import Any
 
 import click
 
-from crosscheck.options import Declared, Memory, Names, Range, Shard, cases_of
+from crosscheck.options import Declared, Folder, Memory, Names, Range, Shard, cases_of
+from crosscheck.reports.visible import visible
+from crosscheck.streams import enduring
 
-INTERRUPTED, USAGE = 130, 2
+DEFECT, USAGE, FAILED, INTERRUPTED = 1, 2, 3, 130
 
 
 FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
@@ -58,7 +61,7 @@ def crosscheck() -> None:
     help="Activation of the output layer: the paper's reading.",
 )
 @cases_of
-@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @output_format_option
 @click.option(
     "--format", "formats", type=Names(), default=(), help="Reports to write, as `report`."
@@ -165,7 +168,7 @@ def run(
     show_default=True,
     help=f"Between commas: {', '.join(FORMATS)}.",
 )
-@click.option("--out", type=click.Path(), help="Folder to write into, instead of the run's.")
+@click.option("--out", type=Folder(), help="Folder to write into, instead of the run's.")
 @baseline_option("Show what this baseline says of the run.")
 def report(run: str, formats: tuple[str, ...], out: str | None, baseline: str | None) -> int:
     """Write reports of a finished run."""
@@ -212,7 +215,7 @@ def compare(run: str, baseline: str, output_format: str, speed: bool, strict: bo
 
 @crosscheck.command()
 @click.argument("shards", nargs=-1, required=True, type=click.Path())
-@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--strict", is_flag=True, help="A SUSPECT fails the run too.")
 def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
     """Put the folders of the shards of one run together."""
@@ -229,7 +232,7 @@ def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
 @click.option("--architectures", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
-@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--name", default="audit", show_default=True, help="Files are called so.")
 @click.option(
     "--format", "formats", type=Names(), default="json,md,csv,tex,html", show_default=True
@@ -344,7 +347,7 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
     show_default=True,
     help="Runs in which each mistake is to be named; 0: none.",
 )
-@click.option("--out", type=click.Path(), default="reports/latest", show_default=True)
+@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
 def power(
@@ -406,20 +409,34 @@ def bench(only: tuple[str, ...], rounds: int, largest: int, out: str | None) -> 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
+    with enduring() as output:
+        status = _status(arguments)
+        output.flush()
+        if output.failure is not None and not isinstance(output.failure, BrokenPipeError):
+            _say(f"cannot write to the standard output: {output.failure.strerror}")
+            status = status if status in (DEFECT, USAGE, INTERRUPTED) else FAILED
+    sys.exit(status)
+
+
+def _status(arguments: list[str] | None) -> int:
+    """The exit status of the command, whose errors are told."""
     try:
         status = crosscheck.main(arguments, prog_name="crosscheck", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("crosscheck: interrupted; nothing was replaced, and --resume goes on", err=True)
-        sys.exit(INTERRUPTED)
+        return _say("interrupted; nothing was replaced, and --resume goes on", INTERRUPTED)
     except click.ClickException as error:
-        click.echo(f"crosscheck: {error.format_message()}", err=True)
-        sys.exit(USAGE)
+        return _say(error.format_message(), USAGE)
     except ValueError as error:
-        click.echo(f"crosscheck: {error}", err=True)
-        sys.exit(getattr(error, "exit_status", USAGE))
+        return _say(str(error), getattr(error, "exit_status", USAGE))
     except Exception as error:
-        if not hasattr(error, "exit_status"):
-            raise
-        click.echo(f"crosscheck: {error}", err=True)
-        sys.exit(error.exit_status)
-    sys.exit(status or 0)
+        if hasattr(error, "exit_status"):
+            return _say(str(error), error.exit_status)
+        traceback.print_exc()
+        return FAILED
+    return int(status or 0)
+
+
+def _say(sentence: str, status: int = FAILED) -> int:
+    """Tell the user, and return the status."""
+    click.echo(f"crosscheck: {visible(sentence)}", err=True)
+    return status

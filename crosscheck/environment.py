@@ -41,6 +41,7 @@ SHOWING = (
     *("__init__", "__main__", "cli", "options", "pytest_plugin", "checking", "reproduce"),
     *("running", "gating", "merging", "diagnosing", "progress", "cluster"),
     *("rows", "outcome", "finished", "journal", "assembly", "environment", "baseline"),
+    *("files", "shape", "record", "streams"),
     *("reports", "auditing", "audit", "diagnosis", "observation", "shrinking", "faults"),
     *("bench", "contestants", "sweeping", "stopwatch", "timing", "picturing"),
     *("power", "examination", "detecting", "naming", "false_alarms", "white_box"),

@@ -1,20 +1,20 @@
 """A finished run, read from its folder: the only way that reports and the gate get one."""
 
-import hashlib
-import json
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crosscheck import rows
+from crosscheck import files, journal, record, rows
 
 FRAMES = {"errors": rows.ERRORS, "cases": rows.CASES, "pairs": rows.PAIRS}
 """The frames of a run, each in a Parquet file of its name, with the columns it must have."""
 
-RECORD = ("schema_version", "command", "plan", "environment", "exit_status")
-"""What run.json must hold."""
+SEALED = (*(f"{name}.parquet" for name in FRAMES), "errors.csv", "summary.csv")
+"""The files whose digests stand in run.json."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ def read(folder: Path) -> FinishedRun:
     Raises ValueError where there is no folder, a file is missing or damaged, a column is missing
     or has another type, or a newer version wrote it.
     """
-    record = record_of(folder)
-    frames = {name: _frame(folder / f"{name}.parquet", name) for name in FRAMES}
-    _require_engine_columns(frames["cases"], folder)
+    about = _record(folder)
+    frames = {name: _frame(folder, name, about["digests"]) for name in FRAMES}
+    _require_digests(folder, about["digests"], [f for f in SEALED if not f.endswith(".parquet")])
+    frames["cases"] = _with_engine_columns(frames["cases"], folder)
     compared = folder / "comparison.json"
-    comparison = _json(compared) if compared.exists() else None
-    return FinishedRun(**frames, record=record, comparison=comparison, folder=str(folder))
+    comparison = record.read_comparison(compared) if compared.exists() else None
+    return FinishedRun(**frames, record=about, comparison=comparison, folder=str(folder))
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -56,91 +57,77 @@ def record_of(folder: Path) -> dict[str, Any]:
 
     Raises ValueError as `read` does, but for the content of the frames.
     """
+    about = _record(folder)
+    _require_digests(folder, about["digests"], SEALED)
+    return about
+
+
+def _record(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ValueError(f"there is no run in {folder}: it is no folder")
-    record = _record(folder / "run.json")
-    _require_seal(folder, record)
-    return record
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it is no JSON object")
-    return content
+    if journal.is_ready(folder):
+        raise ValueError(
+            f"the run in {folder} is incomplete: it was ended while its files took their places; "
+            "the same command, `run` with --resume, completes it"
+        )
+    if not (folder / "run.json").exists() and journal.has_parts(folder / journal.IN_RUN):
+        raise ValueError(
+            f"the run in {folder} is unfinished: the same command with --resume goes on"
+        )
+    about = record.read(folder / "run.json")
+    lacking = [f"{name}.parquet" for name in FRAMES if f"{name}.parquet" not in about["digests"]]
+    if lacking:
+        raise ValueError(f"{folder / 'run.json'} is damaged: it has no digest of {lacking[0]}")
+    return about
 
 
 def seal(folder: Path) -> None:
-    """Write the digests of the frames, and of run.json itself, into run.json.
+    """Write the digests of the run's files into run.json, and its own seal.
 
     Parquet notices only some of the damage that a file can take. Raises ValueError where a file
     cannot be read.
     """
     path = folder / "run.json"
-    record = _json(path)
-    record["digests"] = {name: _digest_of_file(folder / f"{name}.parquet") for name in FRAMES}
-    record["digest"] = _digest_of_record(record)
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _, about = record.parsed(path)
+    there = [name for name in SEALED if (folder / name).exists()]
+    digests = {name: _digest(folder / name) for name in there}
+    files.write(path, record.sealed(about | {"digests": digests}))
 
 
-def _require_seal(folder: Path, record: dict[str, Any]) -> None:
-    """Raise ValueError where a sealed run is not what was sealed."""
-    if "digest" not in record and "digests" not in record:
-        return
-    if record.get("digest") != _digest_of_record(record):
-        raise ValueError(f"{folder / 'run.json'} is damaged: its digest is not that of its content")
-    for name, digest in record["digests"].items():
-        if _digest_of_file(folder / f"{name}.parquet") != digest:
-            raise ValueError(f"{folder / name}.parquet is damaged, or of another run")
+def _require_digests(folder: Path, digests: dict[str, str], names: Iterable[str]) -> None:
+    """Raises ValueError where one of these files is not what was sealed."""
+    for name in names:
+        if name in digests and _digest(folder / name) != digests[name]:
+            raise ValueError(f"{folder / name} is damaged, or of another run")
 
 
-def _digest_of_record(record: dict[str, Any]) -> str:
-    content = {name: value for name, value in record.items() if name != "digest"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
+def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        return files.digest(path)
     except FileNotFoundError:
         raise ValueError(f"the run lacks {path}") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    return digest.hexdigest()
 
 
-def _record(path: Path) -> dict[str, Any]:
-    record = _json(path)
-    missing = [name for name in RECORD if name not in record]
-    if missing:
-        raise ValueError(f"{path} is no record of a run: it lacks {', '.join(missing)}")
-    version = record["schema_version"]
-    if not isinstance(version, int) or version < 1:
-        raise ValueError(f"{path} is damaged: its schema version is {version!r}")
-    if version > rows.SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {version}, and this crosscheck knows "
-            f"{rows.SCHEMA_VERSION}: install a newer one"
-        )
-    for name, kind in (("plan", dict), ("environment", dict), ("exit_status", int)):
-        if not isinstance(record[name], kind):
-            raise ValueError(f"{path} is damaged: {name} is {record[name]!r}")
-    return record
-
-
-def _frame(path: Path, name: str) -> pd.DataFrame:
-    columns = FRAMES[name]
+def _content(path: Path, digest: str) -> bytes:
+    """A file's content. Raises ValueError where it is not what was sealed."""
     try:
-        frame = pd.read_parquet(path)
+        content = files.read(path)
     except FileNotFoundError:
         raise ValueError(f"the run lacks {path}") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    if files.digest_of(content) != digest:
+        raise ValueError(f"{path} is damaged, or of another run")
+    return content
+
+
+def _frame(folder: Path, name: str, digests: dict[str, str]) -> pd.DataFrame:
+    columns, path = FRAMES[name], folder / f"{name}.parquet"
+    content = _content(path, digests[path.name])
+    try:
+        frame = pd.read_parquet(io.BytesIO(content))
     except Exception as error:
         # pyarrow raises some ten unrelated kinds of exception for damaged files.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -148,15 +135,23 @@ def _frame(path: Path, name: str) -> pd.DataFrame:
     missing = [column for column in columns if column not in frame]
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+    return _typed(frame, columns, path)
+
+
+def _typed(frame: pd.DataFrame, columns: Mapping[str, rows.Column], path: Path) -> pd.DataFrame:
     try:
-        return frame.astype({column: columns[column].dtype for column in columns})
+        return frame.astype({name: column.dtype for name, column in columns.items()})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _require_engine_columns(cases: pd.DataFrame, folder: Path) -> None:
-    """Every engine has its three columns."""
+def _with_engine_columns(cases: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Every engine has its three columns, of their types."""
+    path = folder / "cases.parquet"
+    columns: dict[str, rows.Column] = {}
     for engine in rows.engine_names(cases):
-        for column in rows.engine_columns(engine):
-            if column not in cases:
-                raise ValueError(f"{folder / 'cases.parquet'} lacks the column {column}")
+        columns |= rows.engine_columns(engine)
+    for name in columns:
+        if name not in cases:
+            raise ValueError(f"{path} lacks the column {name}")
+    return _typed(cases, columns, path)

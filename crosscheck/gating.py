@@ -1,16 +1,15 @@
 """What is made of a finished run: shown, written as reports, recorded, held to a baseline."""
 
-import json
-import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from crosscheck import finished, outcome
+from crosscheck import files, finished, outcome
 from crosscheck.baseline import comparing, recording, stored, telling
 from crosscheck.finished import FinishedRun
+from crosscheck.record import sealed
 from crosscheck.reports import written
 
 PRECEDENCE = (outcome.DEFECT, outcome.FAILED, outcome.NOT_COMPARABLE, outcome.NOTHING)
@@ -119,11 +118,5 @@ def against(run: FinishedRun, path: Path, strict: bool = False, speed: bool = Fa
 
 def _keep(folder: Path, comparison: dict[str, Any]) -> None:
     """comparison.json beside the run's rows; a folder that cannot be written to goes without."""
-    text = json.dumps(comparison, indent=1, ensure_ascii=False) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(prefix=".comparison.", dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, folder / "comparison.json")
-    except OSError:
-        return
+    with suppress(OSError):
+        files.write(folder / "comparison.json", sealed(comparison))

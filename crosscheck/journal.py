@@ -1,30 +1,38 @@
 """Finished parts of a run on disk: written atomically, checked when read, resumable.
 
 A journal is a folder with `journal.json`, which says what run it is of, and one file a part,
-`part-START-STOP`, with the rows of the indices START … STOP - 1: a line of JSON with sizes and
-a SHA-256, then a Parquet file for each kind of rows. One process alone writes to it.
+`part-START-STOP`, with the rows of the indices START … STOP - 1: a digest that binds it to the
+run and these indices, a line of JSON with sizes and a SHA-256, then a Parquet file for each kind
+of rows. One process alone writes to it.
 """
 
+import errno
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from crosscheck import watched
+from crosscheck import files, watched
 
 FORMAT = "crosscheck part 1"
-DESCRIPTION = "journal.json"
+DESCRIPTION, LOCK = "journal.json", "lock"
+PART = re.compile(r"part-(\d{9,})-(\d{9,})")
 
-ROWS = "rows"
-"""A folder beside the parts, for the files that are made of them while the run goes on."""
+IN_RUN = ".crosscheck"
+"""The folder of a run's journal, inside the run's own: no other must be there to be written to."""
+
+ROWS, READY = "rows", "ready"
+"""Folders beside the parts, for the files that are made of them: while the run goes on; and when
+they are complete, and on their way into the run's folder."""
 
 Tables = Mapping[str, pa.Table]
 """Rows by kind: errors, cases, pairs."""
@@ -32,6 +40,8 @@ Tables = Mapping[str, pa.Table]
 
 class Damaged(Exception):
     """A part is not as it was written; the message says which."""
+
+    exit_status = 3
 
 
 class Unwritable(Exception):
@@ -72,14 +82,17 @@ def decode(content: bytes, name: str) -> dict[str, pa.Table]:
     try:
         header = json.loads(line)
         sizes, digest, known = header["sizes"], header["sha256"], header["format"] == FORMAT
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged(f"{name} is damaged: it has no header") from None
     if not known or digest != _digest(sizes, body):
         raise Damaged(f"{name} is damaged: its checksum does not match")
     tables, begin = {}, 0
-    for kind, size in sizes.items():
-        tables[kind] = parquet.read_table(pa.BufferReader(body[begin : begin + size]))
-        begin += size
+    try:
+        for kind, size in sizes.items():
+            tables[kind] = parquet.read_table(pa.BufferReader(body[begin : begin + size]))
+            begin += size
+    except (pa.ArrowException, AttributeError, TypeError, OSError) as error:
+        raise Damaged(f"{name} is damaged: {str(error).splitlines()[0]}") from None
     return tables
 
 
@@ -90,20 +103,6 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise Unwritable(f"cannot write to {place}: {error.strerror or error}") from None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either there and whole, or not there. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class Journal:
@@ -117,39 +116,29 @@ class Journal:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
+        text = json.dumps(identity, sort_keys=True)
+        self._run = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self._lock = locked(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)
-            description = folder / DESCRIPTION
-            if description.exists():
-                _require_same(folder, _parsed(description), identity)
+            description, text = folder / DESCRIPTION, json.dumps(identity, indent=2)
+            if os.path.lexists(description):
+                _require_same(description, text)
             else:
-                write_atomically(description, json.dumps(identity, indent=2).encode())
-        except OSError as error:
-            raise Unwritable(f"cannot write to {folder}: {error.strerror or error}") from None
-        for left in folder.glob(".*.writing"):
-            left.unlink()
-        shutil.rmtree(folder / ROWS, ignore_errors=True)
-
-    @staticmethod
-    def require_free(folder: Path) -> None:
-        """Raises ValueError where another process writes to the journal in this folder."""
-        _locked(folder).close()
+                with writing(folder):
+                    files.write(description, text)
+            _drop_unfinished(folder)
+        except BaseException:
+            self._lock.close()
+            raise
 
     @property
     def spans(self) -> list[tuple[int, int]]:
         """(start, stop) of each part, in order."""
-        found = []
-        for path in self.folder.glob("part-*"):
-            _, start, stop = path.name.split("-")
-            found.append((int(start), int(stop)))
-        return sorted(found)
+        return sorted(span for span, _ in _parts(self.folder))
 
     def rows(self) -> Path:
         """An empty folder for the files that are made of the parts. Raises Unwritable."""
-        with writing(self.folder):
-            (self.folder / ROWS).mkdir()
-        return self.folder / ROWS
+        return rows_in(self.folder)
 
     def path(self, start: int, stop: int) -> Path:
         return self.folder / f"part-{start:09d}-{stop:09d}"
@@ -157,21 +146,40 @@ class Journal:
     def add(self, start: int, stop: int, content: bytes) -> None:
         """Keep a part as `encode` made it. Raises Unwritable where the disk takes it not."""
         with writing(self.folder):
-            write_atomically(self.path(start, stop), content)
+            files.write(self.path(start, stop), self._binding(start, stop, content) + content)
+
+    def _binding(self, start: int, stop: int, content: bytes) -> bytes:
+        """The line that binds a part to this run and its indices; its header stands for it."""
+        header, _, _ = content.partition(b"\n")
+        bound = f"{self._run} {start} {stop} ".encode() + header
+        return hashlib.sha256(bound).hexdigest().encode() + b"\n"
 
     def read(self, start: int, stop: int) -> dict[str, pa.Table]:
-        """The tables of a part. Raises Damaged."""
+        """The tables of a part. Raises Damaged, also where it is another's under its name."""
         path = self.path(start, stop)
-        return decode(path.read_bytes(), path.name)
+        try:
+            binding, newline, content = files.read(path).partition(b"\n")
+        except OSError as error:
+            raise Damaged(f"{path.name} cannot be read: {error.strerror}") from None
+        if binding + newline != self._binding(start, stop, content):
+            raise Damaged(f"{path.name} is damaged, or not these indices of this run")
+        return decode(content, path.name)
 
     def drop_damaged(self) -> list[str]:
-        """Remove the parts that are not as they were written; a sentence for each."""
-        sentences = []
+        """Remove the parts that are not as they were written; a sentence for each.
+
+        So are parts whose indices another has too.
+        """
+        sentences, end = [], 0
         for start, stop in self.spans:
             try:
+                if start < end:
+                    raise Damaged(f"{self.path(start, stop).name} overlaps the part before it")
                 self.read(start, stop)
+                end = stop
             except Damaged as error:
-                self.path(start, stop).unlink()
+                with writing(self.folder):
+                    self.path(start, stop).unlink()
                 sentences.append(f"{error}; its {stop - start} indices are computed again")
         return sentences
 
@@ -182,38 +190,106 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal: the run is complete and stands elsewhere."""
+        clear(self.folder)
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _locked(folder: Path) -> IO[bytes]:
-    """A file that no other process has locked; the lock ends with this process."""
-    file = (folder / "lock").open("ab")
+def _parts(folder: Path) -> Iterator[tuple[tuple[int, int], Path]]:
+    """((start, stop), path) of each file that has the name of a part."""
+    for path in folder.glob("part-*"):
+        name = PART.fullmatch(path.name)
+        if name and int(name[1]) < int(name[2]):
+            yield (int(name[1]), int(name[2])), path
+
+
+def has_parts(folder: Path) -> bool:
+    """Whether an unfinished run left something in this journal."""
+    return any(True for _ in _parts(folder))
+
+
+def is_ready(run: Path) -> bool:
+    """Whether a run was ended while its files were put into this folder of its own."""
+    return (run / IN_RUN / READY).is_dir()
+
+
+def rows_in(folder: Path) -> Path:
+    """An empty folder in a journal's, for files in the making. Raises Unwritable."""
+    with writing(folder):
+        shutil.rmtree(folder / ROWS, ignore_errors=True)
+        (folder / ROWS).mkdir()
+    return folder / ROWS
+
+
+def clear(folder: Path) -> None:
+    """Delete what a run left in the folder of its journal, and that where nothing else is in it."""
+    _drop_unfinished(folder)
+    for _, path in _parts(folder):
+        path.unlink(missing_ok=True)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    tidy(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Delete the folder of a journal where it holds nothing."""
+    shutil.rmtree(folder / ROWS, ignore_errors=True)
+    if {path.name for path in folder.glob("*")} <= {LOCK}:
+        (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _drop_unfinished(folder: Path) -> None:
+    """Delete what was being written when a process ended."""
+    for left in folder.glob(files.UNFINISHED):
+        left.unlink(missing_ok=True)
+    shutil.rmtree(folder / ROWS, ignore_errors=True)
+
+
+def locked(folder: Path) -> IO[bytes]:
+    """A file that no other process has locked; the lock ends with this process.
+
+    The folder is made if it is not there. Raises Unwritable where it cannot be, or is a link,
+    and ValueError where another process has the lock.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link, and could lead anywhere")
+        file = _lock_file(folder)
     try:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:
-        pass
+        return file
     except BlockingIOError:
+        file.close()
         raise ValueError(f"another run is writing to {folder}: wait for it, or end it") from None
+    if not os.fstat(file.fileno()).st_nlink:
+        file.close()
+        raise ValueError(f"another run has just ended in {folder}: try again")
     return file
 
 
-def _parsed(description: Path) -> Any:
+def _lock_file(folder: Path) -> IO[bytes]:
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return open(os.open(folder / LOCK, flags, 0o666), "ab")
+
+
+def _require_same(description: Path, wanted: str) -> None:
+    """Raises Mismatch where it says another thing, naming the first few entries that differ."""
+    folder = description.parent
     try:
-        return json.loads(description.read_bytes())
-    except ValueError:
-        raise Mismatch(f"{description} is damaged: delete {description.parent}") from None
-
-
-def _require_same(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
-    """Raises Mismatch, naming the first few entries that differ."""
-    there, here = _flat(found), _flat(json.loads(json.dumps(wanted)))
+        text = files.read(description)
+        there, here = _flat(json.loads(text)), _flat(json.loads(wanted))
+    except (OSError, ValueError, RecursionError):
+        raise Mismatch(f"{description} is damaged: delete {folder}") from None
     different = [key for key in {**here, **there} if here.get(key) != there.get(key)]
     if different:
         named = [f"{k} is {there.get(k)} there, {here.get(k)} here" for k in different[:3]]
         raise Mismatch(f"{folder} is the journal of another run: {'; '.join(named)}")
+    if text != wanted.encode("utf-8", "backslashreplace"):
+        raise Mismatch(f"{description} was changed since it was written: delete {folder}")
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

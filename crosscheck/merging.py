@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
 
-from crosscheck import assembly, finished, gating, outcome, running
+from crosscheck import assembly, files, finished, gating, outcome, running
 from crosscheck.distribution import Distribution
 from crosscheck.journal import writing
 from crosscheck.plan import Plan, Span, missing
@@ -91,16 +91,22 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[s
 def parts(shards: Sequence[Shard]) -> Iterator[dict[str, pa.Table]]:
     """The rows of the shards in order, in pieces. Raises ValueError for a damaged file."""
     for shard in shards:
-        schemas = assembly.schemas(shard.record["plan"]["engines"])
+        schemas = assembly.schemas(plan_of(shard.record).engines)
         empty = {kind: schema.empty_table() for kind, schema in schemas.items()}
         for kind in KINDS:
-            path = shard.folder / f"{kind}.parquet"
-            try:
-                file = parquet.ParquetFile(path, page_checksum_verification=True)
-                for group in range(file.num_row_groups):
-                    yield {**empty, kind: file.read_row_group(group)}
-            except (OSError, pa.ArrowException) as error:
-                raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+            for group in _groups(shard.folder / f"{kind}.parquet", schemas[kind]):
+                yield {**empty, kind: group}
+
+
+def _groups(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a file, by groups. Raises ValueError where it is damaged, or of other columns."""
+    try:
+        with files.opened(path) as content:
+            file = parquet.ParquetFile(content, page_checksum_verification=True)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group).select(schema.names).cast(schema)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 
 
 def merge(folders: Sequence[Path], out: Path, console: Console, strict: bool = False) -> int:
@@ -109,12 +115,13 @@ def merge(folders: Sequence[Path], out: Path, console: Console, strict: bool = F
     Raises ValueError for a folder that is no shard, shards of different runs, an overlap, a gap
     or a damaged file, and journal.Unwritable for a full disk; `out` stays as it was then.
     """
+    folder.require_writable(out)
+    folder.complete(out)
     shards = sorted((read(path) for path in folders), key=lambda shard: shard.span)
     require_one_run(shards)
     record = dict(shards[0].record)
     plan = plan_of(record)
-    folder.require_writable(out)
-    with writing(out), folder.staged(out) as staging:
+    with folder.staged(out) as staging, writing(staging):
         summary = assembly.assemble(parts(shards), plan.engines, staging)
         asked_for = record.get("asked_for", ())
         status = outcome.status_of(summary.verdicts, summary.statuses, asked_for, strict)

@@ -76,6 +76,15 @@ class Declared(click.ParamType):
         return engine, wider
 
 
+class Folder(click.Path):
+    """A folder; "" is none, though it would mean the current one: a variable was empty."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("the name of the folder is empty: for the current one, give .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Memory(click.ParamType):
     """A size in bytes, or with K, M, G or T for powers of 1024."""
 

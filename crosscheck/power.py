@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crosscheck import detecting, false_alarms, naming, rivals, white_box
+from crosscheck import detecting, false_alarms, files, naming, rivals, white_box
 from crosscheck.examination import Examination as Examination
 from crosscheck.faults.catalogue import CATALOGUE
 from crosscheck.proportions import with_intervals
@@ -36,7 +36,7 @@ def run(
     detecting.table(rows).to_csv(out / "power.csv", index=False)
     named.to_csv(out / "diagnosis.csv", index=False)
     text = pages.page(frames, command_line(of), unseen())
-    (report or out / "detection-power.md").write_text(text, encoding="utf-8")
+    files.write(report or out / "detection-power.md", text)
     say(pages.short(frames))
     return int(bool(frames["alarms"]["false alarms"].sum()))
 

@@ -16,6 +16,7 @@ from crosscheck import (
     cluster,
     diagnosing,
     environment,
+    files,
     finished,
     gating,
     outcome,
@@ -25,11 +26,12 @@ from crosscheck import (
     sweep,
 )
 from crosscheck.engines import callable as user_engine, names
-from crosscheck.journal import Unwritable, writing
+from crosscheck.journal import Journal, Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
 from crosscheck.pool import Limits, Pool
-from crosscheck.reports import folder, markdown, terminal, written
+from crosscheck.reports import folder, markdown, spreadsheet, terminal, written
 from crosscheck.reports.tables import Summary
+from crosscheck.reports.visible import visible
 
 
 class Wanted(NamedTuple):
@@ -105,26 +107,15 @@ def run(
     plan, by_name = choose(plan, wanted)
     span = shard(plan.cases, *conduct.shard) if conduct.shard else plan.whole
     folder.require_writable(out)
-    journal, found = sweep.open_journal(out, plan, span, conduct.resume)
-    log = Console(stderr=True)
-    for sentence in found:
-        log.print(f"Note: {sentence}", markup=False, style="yellow", soft_wrap=True)
-    try:
+    with folder.made(out), _journal(out, plan, span, conduct.resume) as (journal, log):
         assembling = assembly.Assembly(plan.engines, journal.rows())
         with _source(plan, conduct) as source, progress.shown(log) as show, assembling:
             sweep.complete(journal, plan, span, source, show, assembling.add)
         summary = finish(assembling, plan, span, out, by_name, ending.strict)
-    except Unwritable as error:
-        raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None
-    finally:
-        journal.close()
-        if not journal.spans:
-            journal.remove()
-    journal.remove()
     status = end(out, summary, ending, console)
     if ending.output_format == "full":
         for said in _explanations(plan, wanted.own, summary):
-            console.print(f"\n{said}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"\n{visible(said)}", markup=False, highlight=False, soft_wrap=True)
     return status
 
 
@@ -139,6 +130,26 @@ def _explanations(plan: Plan, own: Sequence[str], summary: Summary) -> Iterator[
         unsafe = lines[[word for word in ("timeout", "crash") if word in lines]].to_numpy().sum()
         if failed and not unsafe:
             yield checking.explain(name, plan)
+
+
+@contextmanager
+def _journal(out: Path, plan: Plan, span: Span, resume: bool) -> Iterator[tuple[Journal, Console]]:
+    """The run's journal, and where to say what concerns it; it stays where the run is not done."""
+    journal, found = sweep.open_journal(out, plan, span, resume)
+    log = Console(stderr=True)
+    for sentence in found:
+        log.print(f"Note: {visible(sentence)}", markup=False, style="yellow", soft_wrap=True)
+    done = False
+    try:
+        yield journal, log
+        done = True
+    except Unwritable as error:
+        raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None
+    finally:
+        if done or not journal.spans:
+            journal.remove()
+        else:
+            journal.close()
 
 
 @contextmanager
@@ -161,16 +172,15 @@ def finish(
     by_name: Sequence[str],
     strict: bool,
 ) -> Summary:
-    """Put the files of the run in the place of what `out` held; what they amount to."""
-    summary = assembled.summary
-    with writing(out), folder.staged(out) as staging:
-        for made in assembled.folder.iterdir():
-            made.rename(staging / made.name)
+    """Put the files of the run in the place of those that `out` held; what they amount to."""
+    summary, staging = assembled.summary, assembled.folder
+    with writing(staging):
         status = outcome.status_of(summary.verdicts, summary.statuses, by_name, strict)
         record = _record(plan, span, summary, status, by_name)
         if summary.verdicts["DEFECT"]:
             record["diagnoses"] = diagnosing.of_run(plan, staging)
         conclude(staging, summary, record)
+    folder.replace(staging, out)
     return summary
 
 
@@ -180,14 +190,14 @@ READABLE_ROWS = 250_000
 
 def conclude(staging: Path, summary: Summary, record: dict[str, Any]) -> None:
     """Write run.json and the summaries beside the rows."""
-    summary.engines.to_csv(staging / "summary.csv", index=False)
+    spreadsheet.as_text(summary.engines).to_csv(staging / "summary.csv", index=False)
     folder.write_record(staging, record)
     finished.seal(staging)
     if summary.tensors <= READABLE_ROWS:
         written.write_summary(finished.read(staging), staging)
     else:
         text = markdown.brief(summary, record)
-        (staging / "summary.md").write_text(text, encoding="utf-8")
+        files.write(staging / "summary.md", text)
 
 
 def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) -> int:
@@ -204,7 +214,7 @@ def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) ->
     else:
         status = gating.conclude(out, ending, console)
     if ending.output_format == "full":
-        console.print(f"Rows and summary: {out}", markup=False, soft_wrap=True)
+        console.print(f"Rows and summary: {visible(str(out))}", markup=False, soft_wrap=True)
     return status
 
 

@@ -1,14 +1,17 @@
 """A plan carried out: spans through workers into a journal, until nothing is missing."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from crosscheck import environment, rows
+from crosscheck import environment, journal, rows
 from crosscheck.engines import sources
-from crosscheck.journal import Journal, Tables
+from crosscheck.journal import IN_RUN, Damaged, Journal, Tables
 from crosscheck.plan import Plan, Span, blocks, missing
+from crosscheck.reports import folder
 
 
 class Source(Protocol):
@@ -45,44 +48,44 @@ def own_code(plan: Plan) -> dict[str, str | None]:
     return {text: sources.digest(text) for text in plan.engines if ":" in text}
 
 
-def journal_beside(out: Path) -> Path:
-    """The folder of the journal of a run into `out`."""
-    return out.with_name(f".{out.name}.journal")
+def journal_in(out: Path) -> Path:
+    """The folder of the journal of a run into `out`: nothing is written outside of that."""
+    return out / IN_RUN
 
 
 def open_journal(out: Path, plan: Plan, span: Span, resume: bool) -> tuple[Journal, list[str]]:
     """The journal of a run into `out`, and sentences on what was found there.
 
-    Without `resume` a journal that an unfinished run left is set aside, not deleted.
+    Without `resume` a journal that an unfinished run left is set aside, not deleted. A run that
+    was ended while its files took their places is completed first, whichever it was.
 
     Raises what `Journal` raises.
     """
-    folder = journal_beside(out)
+    place, sentences = journal_in(out), []
+    wanted = identity(plan, span)
+    was_complete = folder.complete(out)
     if resume:
-        journal = Journal(folder, identity(plan, span))
-        return journal, journal.drop_damaged()
-    sentences = []
-    if folder.exists() and any(folder.glob("part-*")):
-        aside = folder.with_name(folder.name + ".aside")
-        _set_aside(folder, aside)
+        opened = Journal(place, wanted)
+        return opened, opened.drop_damaged()
+    if was_complete:
+        sentences = [f"the files of an earlier run took their places in {out} first"]
+    elif journal.has_parts(place):
+        aside = _set_aside(place)
         sentences = [f"an unfinished run was set aside as {aside}; --resume continues one"]
-    elif folder.exists():
-        _start_afresh(folder)
-    return Journal(folder, identity(plan, span)), sentences
+    if place.exists():
+        with journal.locked(place):
+            journal.clear(place)
+    return Journal(place, wanted), sentences
 
 
-def _set_aside(folder: Path, aside: Path) -> None:
-    import shutil
-
-    Journal.require_free(folder)
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-
-
-def _start_afresh(folder: Path) -> None:
-    """A journal without a part holds nothing that could be lost."""
-    Journal.require_free(folder)
-    (folder / "journal.json").unlink(missing_ok=True)
+def _set_aside(place: Path) -> Path:
+    """Give the journal another name, which no other has; the name."""
+    with journal.locked(place):
+        names = (place.with_name(f"{place.name}.aside-{number}") for number in count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        with journal.writing(place):
+            place.rename(aside)
+    return aside
 
 
 class InOrder:
@@ -96,6 +99,13 @@ class InOrder:
         """This part is in the journal now."""
         self._waiting[finished.start] = finished.stop
         self.hand_on()
+
+    def require_whole(self, span: Span) -> None:
+        """Raises Damaged unless all of the span was handed on."""
+        if self._next < span.stop:
+            raise Damaged(
+                f"the parts of {self._journal.folder} are not whole: index {self._next} is missing"
+            )
 
     def hand_on(self) -> None:
         """Hand on what has waited for nothing else."""
@@ -129,3 +139,4 @@ def complete(
         progress(Done(done, span.size * each, before))
         in_order.add(finished)
     in_order.hand_on()
+    in_order.require_whole(span)

@@ -127,7 +127,7 @@ def test_two_runs_cannot_write_to_one_journal(opened):
     with pytest.raises(ValueError, match="another run is writing to"):
         Journal(opened.folder, IDENTITY)
     with pytest.raises(ValueError, match="another run is writing to"):
-        Journal.require_free(opened.folder)
+        journal.locked(opened.folder)
 
 
 def test_half_a_part_is_never_seen(opened, monkeypatch):

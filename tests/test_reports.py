@@ -333,10 +333,11 @@ def test_junit_holds_any_text(text):
     from xml.etree import ElementTree
 
     from crosscheck.reports import junit
+    from crosscheck.reports.visible import visible
 
     element = ElementTree.Element("a", b=junit._legal(text))
     again = ElementTree.fromstring(ElementTree.tostring(element))
-    assert len(again.get("b")) == len(text)
+    assert again.get("b") == junit.ILLEGAL.sub("\ufffd", visible(text))
 
 
 # --- github ------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def killed_and_resumed(out, rng):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    journal = sweep.journal_beside(out)
+    journal = sweep.journal_in(out)
     wait_for(lambda: any(journal.glob("part-*")) or process.poll() is not None)
     time.sleep(rng.uniform(0, 0.5))
     children = psutil.Process(process.pid).children() if process.poll() is None else []
@@ -104,7 +104,7 @@ def half_a_journal(out, cases=64):
     process = subprocess.Popen(
         [sys.executable, "-m", "crosscheck", *map(str, words)], stdout=subprocess.DEVNULL
     )
-    journal = sweep.journal_beside(out)
+    journal = sweep.journal_in(out)
     wait_for(lambda: len(list(journal.glob("part-*"))) >= 2)
     process.kill()
     process.wait()
@@ -121,7 +121,7 @@ def half(tmp_path_factory):
 def copied(half, folder):
     """(out, journal) with the unfinished run beside `out`."""
     out = folder / "run"
-    journal = sweep.journal_beside(out)
+    journal = sweep.journal_in(out)
     shutil.copytree(half, journal)
     return out, journal
 
@@ -134,7 +134,7 @@ def test_a_journal_of_another_plan_is_refused_and_kept(half, tmp_path, capsys):
     assert status == 2
     assert "plan.seed is 0 there, 5 here" in err
     assert sorted(os.listdir(journal)) == before
-    assert not out.exists()
+    assert os.listdir(out) == [".crosscheck"]
 
 
 def test_a_journal_of_another_version_is_refused(half, tmp_path, capsys):
@@ -155,7 +155,7 @@ def test_without_resume_an_unfinished_run_is_set_aside(half, tmp_path):
     fresh.close()
     (sentence,) = found
     assert "set aside" in sentence
-    aside = journal.with_name(journal.name + ".aside")
+    aside = journal.with_name(journal.name + ".aside-1")
     assert sorted(path.name for path in aside.glob("part-*")) == [path.name for path in parts]
 
 
@@ -211,9 +211,9 @@ def test_a_full_disk_loses_nothing(tmp_path):
         assert status == 3
         assert err.count("\n") == 1
         assert "No space left on device; what is finished is kept, and --resume goes on" in err
-        kept = len(list(sweep.journal_beside(disk / "run").glob("part-*")))
+        kept = len(list(sweep.journal_in(disk / "run").glob("part-*")))
         assert kept > 0
-        assert not (disk / "run").exists()
+        assert os.listdir(disk / "run") == [".crosscheck"]
         subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
         assert command(*words, "--resume")[0] == 0
         assert command(*RUN, "--cases", 1500, "--out", tmp_path / "run")[0] == 0

@@ -7,15 +7,13 @@ cut off, changed by a hand or a merge, or written by a newer version is refused 
 import hashlib
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crosscheck import outcome, rows
+from crosscheck import files, outcome, rows, shape
 
 FORMAT = "crosscheck baseline"
 SCHEMA_VERSION = 1
@@ -55,29 +53,17 @@ def write(path: Path, baseline: Baseline) -> None:
     head = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "digest": _digest(body)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, _line(head).encode() + body)
+        files.write(path, _line(head).encode() + body)
     except OSError as error:
         raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
 
 def _is_ours(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             return FORMAT.encode() in file.readline(1000)
     except OSError:
         return False
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
 
 
 def _line(content: dict[str, Any]) -> str:
@@ -123,7 +109,7 @@ def read(path: Path) -> Baseline:
     Raises NotComparable where it is missing, damaged, of another project or newer.
     """
     try:
-        content = path.read_bytes()
+        content = files.read(path)
     except FileNotFoundError:
         raise NotComparable(
             f"there is no baseline {path}: make one with crosscheck baseline RUN --out {path}"
@@ -133,10 +119,9 @@ def read(path: Path) -> Baseline:
     first, newline, body = content.partition(b"\n")
     _require_head(path, first, body if newline else b"")
     try:
-        lines = [json.loads(line) for line in body.splitlines()]
-        return _baseline(lines)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise NotComparable(f"the baseline {path} is damaged: {error!r}") from None
+        return _baseline([json.loads(line) for line in body.split(b"\n") if line])
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise NotComparable(f"the baseline {path} is damaged: {error}") from None
 
 
 def _require_head(path: Path, first: bytes, body: bytes) -> None:
@@ -162,14 +147,37 @@ def _require_head(path: Path, first: bytes, body: bytes) -> None:
         )
 
 
-def _baseline(lines: list[dict[str, Any]]) -> Baseline:
+HEADER: shape.Shape = {
+    "command": str,
+    "plan": dict,
+    "plan_hash": str,
+    "environment": {"packages": dict},
+}
+"""What the second line holds; each of the others is a group's or a case's."""
+
+CASE: shape.Shape = {
+    **dict.fromkeys(("case", "definition", "dtype", "output", "widths"), str),
+    "engines": {"*": list},
+}
+_NUMBER = (float, type(None))
+
+
+def _baseline(lines: list[Any]) -> Baseline:
+    """Raises ValueError where a line is not of its shape."""
+    for number, line in enumerate(lines, start=2):
+        shape.require(line, {}, f"line {number}")
+        wanted = HEADER if number == 2 else CASE if "case" in line else {"group": str}
+        shape.require(line, wanted, f"line {number}")
+    if not lines:
+        raise ValueError("there is no line but the first")
     header, *rest = lines
     groups = [line for line in rest if "group" in line]
     attempts, tensors = [], []
     words = {letter: verdict for verdict, letter in LETTERS.items()}
     for case in (line for line in rest if "case" in line):
         place = {name: case[name] for name in ("case", "definition", "dtype", "output", "widths")}
-        for engine, (status, digest, ratio, letters, log2) in case["engines"].items():
+        for engine, line in case["engines"].items():
+            status, digest, ratio, letters, log2 = _of_engine(line, f"{engine} on {case['case']}")
             here = {**place, "engine": engine}
             attempts.append(
                 {**here, "status": status, "digest": digest, "ratio": _float(ratio, math.nan)}
@@ -192,6 +200,20 @@ def _baseline(lines: list[dict[str, Any]]) -> Baseline:
         pd.DataFrame(attempts, columns=[*columns, "status", "digest", "ratio"]),
         pd.DataFrame(tensors, columns=[*columns, "tensor", "kind", "verdict", "log2"]),
     )
+
+
+def _of_engine(line: list[Any], what: str) -> tuple[str, str, float | None, str, list[Any]]:
+    """What a case's line says of an engine. Raises ValueError where it is of another shape."""
+    if len(line) != 5:
+        raise ValueError(f"{what} has {len(line)} entries, expected 5")
+    status, digest, ratio, letters, log2 = line
+    for text in (status, digest, letters):
+        shape.require(text, str, what)
+    shape.require(ratio, _NUMBER, what)
+    shape.require(log2, [_NUMBER], what)
+    if len(letters) != len(log2) or not set(letters) <= set(LETTERS.values()):
+        raise ValueError(f"{what} has the verdicts {letters!r} of {len(log2)} tensors")
+    return status, digest, ratio, letters, log2
 
 
 def _float(value: float | None, missing: float) -> float:

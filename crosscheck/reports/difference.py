@@ -6,6 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from crosscheck.reports.terminal import table
+from crosscheck.reports.visible import visible
 
 GROUP_COLUMNS = {
     "mark": "",
@@ -96,8 +97,8 @@ def show(console: Console, comparison: dict[str, Any]) -> None:
     if comparison["speed"]:
         console.print(table(speed(comparison), SPEED_COLUMNS, "Speed"))
     for sentence in notes(comparison):
-        console.print(sentence, markup=False, style="yellow", soft_wrap=True)
-    console.print(comparison["sentence"], markup=False, style="bold", soft_wrap=True)
+        console.print(visible(sentence), markup=False, style="yellow", soft_wrap=True)
+    console.print(visible(comparison["sentence"]), markup=False, style="bold", soft_wrap=True)
     if comparison["update"]:
         console.print("If that is meant, record the baseline again:", style="dim")
-        console.print(comparison["update"], markup=False, soft_wrap=True)
+        console.print(visible(comparison["update"]), markup=False, soft_wrap=True)

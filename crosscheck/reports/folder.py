@@ -1,76 +1,121 @@
-"""A run's folder on disk: staged beside its place, and put there only when it is complete."""
+"""A run's folder on disk: its files are made inside it, and put in their places when complete.
 
-import json
+Only the names that a run writes are ever written, replaced or deleted, one by one, in the folder
+as it is: it may be a link's target, a mount point or another owner's, and hold files of others.
+"""
+
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from crosscheck import files, journal, record
+from crosscheck.journal import IN_RUN, READY, writing
+from crosscheck.reports import spreadsheet, written
 
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """A new folder beside `out`, which takes its place when the block ends without an exception.
+OF_A_RUN = (
+    *("cases.parquet", "errors.parquet", "errors.csv", "pairs.parquet"),
+    *("summary.csv", "summary.md", "run.json"),
+)
+"""The files of a run, in the order in which they take their places."""
 
-    Whatever goes wrong, what `out` held stays as it was. Files in `out` that the new folder does
-    not have are kept, apart from the reports of the run that is replaced.
-
-    Raises ValueError where `out` cannot be written.
-    """
-    staging = _staging(out)
-    try:
-        yield staging
-        _put_in_place(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+MADE_OF_A_RUN = ("comparison.json", *(made.file for made in written.FORMATS.values()))
+"""The files that are made of a run when it stands: an earlier run's go when it does."""
 
 
 def require_writable(out: Path) -> None:
-    """Raises ValueError where `out` cannot be written; leaves nothing behind."""
-    _staging(out).rmdir()
-
-
-def _staging(out: Path) -> Path:
-    if out.exists() and not out.is_dir():
+    """Raises ValueError where a run cannot be written to `out`; changes nothing there."""
+    above = next(place for place in (out, *out.absolute().parents) if os.path.lexists(place))
+    if above == out and not os.path.isdir(out):
         raise ValueError(f"cannot write to {out}: it is not a folder")
+    if not os.path.isdir(above):
+        raise ValueError(f"cannot write to {out}: {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        reason = "the file system is read-only" if _read_only(above) else "permission denied"
+        raise ValueError(f"cannot write to {out}: {reason}")
+    for name in OF_A_RUN:
+        if os.path.isdir(out / name) and not os.path.islink(out / name):
+            raise ValueError(f"cannot write to {out}: {name} in it is a folder")
+
+
+def _read_only(place: Path) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+@contextmanager
+def made(out: Path) -> Iterator[None]:
+    """Folders down to `out` that are made in the block go again where nothing stays in them."""
+    new = [place for place in (out, *out.parents) if not os.path.lexists(place)]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists() and not os.access(out, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-        return Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise ValueError(f"cannot write to {out}: {error.strerror}") from None
+        yield
+    finally:
+        with suppress(OSError):
+            for place in new:
+                place.rmdir()
 
 
-def _put_in_place(staging: Path, out: Path) -> None:
-    """Swap folders by renaming, so that no reader ever sees a mixture."""
-    staging.chmod(0o755)
-    if not out.exists():
-        staging.rename(out)
-        return
-    for kept in out.iterdir():
-        if not (staging / kept.name).exists() and not _of_a_run(kept.name):
-            shutil.move(str(kept), staging / kept.name)
-    old = staging.with_name(staging.name + ".old")
-    out.rename(old)
-    try:
-        staging.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """An empty folder, whose files are put into `out` when the block ends without an exception.
+
+    Whatever goes wrong in the block, what `out` held stays as it was. An unfinished run's parts
+    stay where they are.
+
+    Raises ValueError where another process writes to `out`, and journal.Unwritable.
+    """
+    inside = out / IN_RUN
+    with made(out):
+        lock = journal.locked(inside)
+        try:
+            place = journal.rows_in(inside)
+            yield place
+            replace(place, out)
+        finally:
+            journal.tidy(inside)
+            lock.close()
 
 
-OF_A_RUN = ("run.json", "cases.", "errors.", "pairs.", "summary.", "report.", "comparison.")
-"""Beginnings of the names of files that belong to one run."""
+def replace(place: Path, out: Path) -> None:
+    """Put the files of a run, made in its journal's folder, into `out`.
+
+    Until the last is there, the folder says that it is incomplete, and `complete` goes on.
+
+    Raises journal.Unwritable.
+    """
+    with writing(out):
+        for path in place.iterdir():
+            files.settle(path)
+        place.rename(place.with_name(READY))
+    _put(out)
 
 
-def _of_a_run(name: str) -> bool:
-    return name.startswith(OF_A_RUN)
+def complete(out: Path) -> bool:
+    """Put into `out` what is left of a run that was ended in the middle of that; whether any was.
+
+    Raises ValueError where another process does that now, and journal.Unwritable.
+    """
+    if not journal.is_ready(out):
+        return False
+    with journal.locked(out / IN_RUN):
+        _put(out)
+    return True
+
+
+def _put(out: Path) -> None:
+    """Each file by a single renaming; run.json, which seals all others, comes last."""
+    ready = out / IN_RUN / READY
+    with writing(out):
+        if record.is_one(out / "run.json"):
+            for name in MADE_OF_A_RUN:
+                if not (out / name).is_dir():
+                    (out / name).unlink(missing_ok=True)
+        for name in OF_A_RUN:
+            if (ready / name).exists():
+                files.put(ready / name, out / name)
+        ready.rmdir()
 
 
 def write(folder: Path, frames: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> None:
@@ -79,11 +124,10 @@ def write(folder: Path, frames: Mapping[str, pd.DataFrame], run: Mapping[str, An
         if name != "summary":
             frame.to_parquet(folder / f"{name}.parquet", index=False)
         if name in ("errors", "summary"):
-            frame.to_csv(folder / f"{name}.csv", index=False)
+            spreadsheet.as_text(frame).to_csv(folder / f"{name}.csv", index=False)
     write_record(folder, run)
 
 
 def write_record(folder: Path, run: Mapping[str, Any]) -> None:
-    """run.json alone."""
-    text = json.dumps(run, indent=2, ensure_ascii=False)
-    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
+    """run.json alone, not sealed yet."""
+    files.write(folder / "run.json", record.as_text(run))

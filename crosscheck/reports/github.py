@@ -4,6 +4,7 @@ import re
 
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import tables, worst
+from crosscheck.reports.visible import visible
 from crosscheck.reports.words import headline, short
 
 MOST = 10
@@ -21,7 +22,7 @@ def report(run: FinishedRun) -> str:
     failed = bool(status or (against and against["exit_status"]))
     lines = [annotation("error" if failed else "notice", "crosscheck", sentence)]
     lines += _changes(run) + _failures(summary.not_covered) + _results(run)
-    return "\n".join(lines[:MOST]) + "\n"
+    return visible("\n".join(lines[:MOST]) + "\n")
 
 
 def _changes(run: FinishedRun) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import page_parts, tables, words
 from crosscheck.reports.page_tables import Table
+from crosscheck.reports.visible import visible
 from crosscheck.rows import engine_names
 
 TEMPLATES = resources.files("crosscheck.reports") / "templates"
@@ -28,7 +29,7 @@ def report(run: FinishedRun) -> str:
     page = environment.get_template("report.html.j2").render(
         style=_source("style.css"), script=script, script_hash=_hash(script), **_content(run)
     )
-    return page if page.endswith("\n") else page + "\n"
+    return visible(page if page.endswith("\n") else page + "\n")
 
 
 def _source(name: str) -> str:

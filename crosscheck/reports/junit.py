@@ -7,6 +7,7 @@ import pandas as pd
 
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import worst
+from crosscheck.reports.visible import visible
 from crosscheck.reports.words import short
 from crosscheck.rows import engine_names
 
@@ -105,5 +106,5 @@ def _test(name: str, suite: str) -> ElementTree.Element:
 
 
 def _legal(text: str) -> str:
-    """The text without the characters that XML cannot hold."""
-    return ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    """The text with an escape for what acts, and without the characters that XML cannot hold."""
+    return ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", visible(text))

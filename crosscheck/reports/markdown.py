@@ -8,6 +8,7 @@ import pandas as pd
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import difference, tables, words, worst
 from crosscheck.reports.tables import NOT_OK, Summary
+from crosscheck.reports.visible import visible
 from crosscheck.reports.words import short
 
 MARKS = frozenset("&<>|@`[]*\\$#")
@@ -55,7 +56,7 @@ def _foot(summary: Summary, record: Mapping[str, Any]) -> list[str]:
 
 
 def _whole(parts: list[str]) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return visible("\n\n".join(part for part in parts if part) + "\n")
 
 
 def table(frame: pd.DataFrame) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from crosscheck.reports.tables import Summary
+from crosscheck.reports.visible import visible
 from crosscheck.reports.words import headline, left_out, short
 
 VERDICT_COLUMNS = {
@@ -52,7 +54,7 @@ def table(frame: pd.DataFrame, columns: dict[str, str], title: str) -> Table:
         numeric = pd.api.types.is_numeric_dtype(frame[name]) if len(frame) else False
         shown.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for row in frame[list(columns)].itertuples(index=False):
-        cells = [short(value) for value in row]
+        cells = [Text(short(value)) for value in row]
         defects = dict(zip(columns, row, strict=True)).get("defect", 0)
         shown.add_row(*cells, style="red" if defects else "")
     return shown
@@ -75,6 +77,7 @@ def show(console: Console, summary: Summary, record: Mapping[str, Any]) -> None:
         console.print(table(summary.pairs, PAIR_COLUMNS, "Pairs"))
     console.print()
     for sentence in (*summary.not_covered, *left_out(record)):
-        console.print(f"Not covered: {sentence}", markup=False, style="yellow", soft_wrap=True)
-    sentence = headline(summary, record["exit_status"])
+        line = visible(f"Not covered: {sentence}")
+        console.print(line, markup=False, style="yellow", soft_wrap=True)
+    sentence = visible(headline(summary, record["exit_status"]))
     console.print(sentence, markup=False, style="bold", soft_wrap=True)

@@ -10,6 +10,7 @@ from crosscheck import outcome, rows
 from crosscheck.proportions import CONFIDENCE
 from crosscheck.reports import tables
 from crosscheck.reports.tables import Summary
+from crosscheck.reports.visible import visible
 
 WORDS = {
     outcome.OK: "No defect",
@@ -119,7 +120,7 @@ def percent(share: float) -> str:
 def short(value: object) -> str:
     """A float with two or three digits, "–" for NaN, everything else as it is."""
     if not isinstance(value, float):
-        return str(value)
+        return visible(str(value))
     if math.isnan(value):
         return "–"
     if math.isinf(value) or value == 0:
@@ -141,7 +142,7 @@ def power_of_ten(exponent: int) -> str:
 def pretty(value: object) -> str:
     """As `short`, for a page: 1.7 × 10⁷, and ∞."""
     if not isinstance(value, float):
-        return str(value)
+        return visible(str(value))
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     text = short(value).replace("-", "−", 1) if value < 0 else short(value)

@@ -1,6 +1,5 @@
 """Reports by format: one line a format, and what writes and shows them."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from crosscheck import files
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import difference, tables, terminal
 from crosscheck.reports.words import headline
@@ -65,19 +65,19 @@ def write(run: FinishedRun, formats: Sequence[str], out: Path) -> list[Path]:
     lacks what is to be copied.
     """
     require(formats)
-    files = []
+    paths = []
     for name in formats:
         path = out / FORMATS[name].file
         try:
             out.mkdir(parents=True, exist_ok=True)
             if FORMATS[name].module:
-                path.write_text(render(run, name), encoding="utf-8")
+                files.write(path, render(run, name))
             else:
                 path = _with_rows(run, path)
         except OSError as error:
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
-        files.append(path)
-    return files
+        paths.append(path)
+    return paths
 
 
 def _with_rows(run: FinishedRun, path: Path) -> Path:
@@ -87,13 +87,13 @@ def _with_rows(run: FinishedRun, path: Path) -> Path:
         raise ValueError(f"the run lacks {own}")
     if path.parent.samefile(run.folder):
         return own
-    shutil.copyfile(own, path)
+    files.copy(own, path)
     return path
 
 
 def write_summary(run: FinishedRun, folder: Path) -> None:
     """summary.md in a run's folder; written again where a baseline has something to say."""
-    (folder / "summary.md").write_text(render(run, "md"), encoding="utf-8")
+    files.write(folder / "summary.md", render(run, "md"))
 
 
 def show(run: FinishedRun, output_format: str, console: Console) -> None:
