@@ -139,7 +139,6 @@ def a_bind_mount(out):
     out.mkdir()
     with mounted(out, "--bind", str(out.parent / "target")):
         yield
-        assert os.path.ismount(out)
 
 
 @contextmanager
@@ -372,11 +371,12 @@ def test_a_kill_at_any_moment_of_the_swap_loses_nothing(kills, parts, whole, tmp
         before = state(old)
         killed([*RUN, "--resume", "--out", out], rng.uniform(0, 0.45))
         assert state(out) == before
-        try:
-            assert len(finished.read(out).cases) == 4
-        except ValueError as error:
+        if journal.is_ready(out):
             cut += 1
-            assert "is incomplete" in str(error) and "--resume" in str(error)
+            with pytest.raises(ValueError, match=r"is incomplete.*--resume"):
+                finished.read(out)
+        else:
+            assert len(finished.read(out).cases) == 4
         status, _, err = command(*RUN, "--resume", "--out", out, "--output-format", "concise")
         assert status == 0, err
         assert state(out) == before
