@@ -5,11 +5,13 @@ Each is an action without arguments, on numbers that are there before it begins.
 
 import os
 import shutil
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from crosscheck.evidence import Evidence
+from crosscheck.other_checkers import GRADIENT_CHECKERS
 from crosscheck.timing import Action
 from crosscheck.values import Architecture, Case
 
@@ -132,59 +134,9 @@ def verdict_of(case: Any) -> Action:
     return run
 
 
-def rivals(case: Any) -> dict[str, Action]:
-    """The gradient checkers in use, at their own defaults, on the same network."""
-    return {**_torch_rivals(case), **_other_rivals(case)}
+def rivals(case: Case) -> dict[str, Action]:
+    """The gradient checkers in use, at their own defaults, on our gradient of the same network."""
+    from crosscheck.engines import names
 
-
-def _torch_rivals(case: Any) -> dict[str, Action]:
-    import torch
-
-    count = len(case.weights)
-    parameters = [torch.from_numpy(np.array(p)) for p in (*case.weights, *case.biases)]
-    inputs, targets = (torch.from_numpy(np.array(t)) for t in (case.inputs, case.targets))
-    tracked = [p.requires_grad_() for p in parameters]
-
-    def cost(*p: Any) -> Any:
-        a = inputs
-        for k in range(count):
-            a = a @ p[k] + p[count + k]
-            a = a if k == count - 1 else torch.sigmoid(a)
-        return (a - targets).square().sum(1).mean()
-
-    def check(fast: bool) -> bool:
-        return torch.autograd.gradcheck(cost, tracked, fast_mode=fast, raise_exception=False)
-
-    return {"gradcheck slow": lambda: check(False), "gradcheck fast": lambda: check(True)}
-
-
-def _other_rivals(case: Any) -> dict[str, Action]:
-    import autograd.numpy as anp
-    import jax
-    from autograd.test_util import check_grads
-    from jax.test_util import check_grads as jax_check_grads
-
-    from crosscheck.engines import jax_grad
-
-    count = len(case.weights)
-    parameters = (list(case.weights), list(case.biases))
-
-    def jax_check() -> None:
-        def cost(p: Any) -> Any:
-            return jax_grad.cost(case.architecture, p, case.inputs, case.targets)
-
-        with jax.enable_x64(True):
-            jax_check_grads(cost, (parameters,), order=1, modes=["rev"])
-
-    def cost(p: Any) -> Any:
-        a = case.inputs
-        for k in range(count):
-            a = anp.dot(a, p[k]) + p[count + k]
-            a = a if k == count - 1 else 1 / (1 + anp.exp(-a))
-        return anp.sum((a - case.targets) ** 2) / case.samples
-
-    flat = [np.array(p) for p in (*case.weights, *case.biases)]
-    return {
-        "jax check_grads": jax_check,
-        "autograd check_grads": lambda: check_grads(cost, modes=["rev"], order=1)(flat),
-    }
+    ours = names.load("paper-contracted").gradients(case).tensors()
+    return {name: partial(make(), case, ours) for name, make in GRADIENT_CHECKERS.items()}

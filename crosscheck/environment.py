@@ -45,7 +45,7 @@ SHOWING = (
     *("reports", "auditing", "audit", "diagnosis", "observation", "shrinking", "faults"),
     *("bench", "contestants", "sweeping", "stopwatch", "timing", "picturing"),
     *("power", "examination", "detecting", "naming", "false_alarms", "white_box"),
-    *("black_box", "rivals", "workforce", "deadline", "proportions"),
+    *("black_box", "comparison", "other_checkers", "workforce", "deadline", "proportions"),
 )
 """Our rooms and modules on which no gradient, error or verdict of a run depends.
 

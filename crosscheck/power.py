@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crosscheck import detecting, false_alarms, files, naming, rivals, white_box
+from crosscheck import comparison, detecting, false_alarms, files, naming, white_box
 from crosscheck.examination import Examination as Examination
 from crosscheck.faults.catalogue import CATALOGUE
 from crosscheck.proportions import with_intervals
@@ -28,7 +28,7 @@ def run(
         **detected(rows),
         **diagnosed(named),
         "alarms": false_alarms.count(of, jobs=jobs),
-        "rivals": rivals.compare(of.rivals, of.seed) if of.rivals else pd.DataFrame(),
+        "rivals": comparison.compare(of.rivals, of.seed) if of.rivals else pd.DataFrame(),
         "stages": _stages(of),
         "slack": white_box.slack(of.cases, of.seed),
     }

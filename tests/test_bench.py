@@ -8,6 +8,7 @@ import pytest
 
 from crosscheck import bench, cli, contestants, picturing
 from crosscheck.evidence import Evidence
+from crosscheck.other_checkers import GRADIENT_CHECKERS
 
 TINY = (((3, 4, 2), 3),)
 
@@ -118,6 +119,15 @@ def test_every_rival_that_is_there_is_measured(compiler, monkeypatch):
 
 
 # --- verdicts ----------------------------------------------------------------------------------
+
+
+def test_the_checkers_that_are_timed_are_content_with_our_gradient():
+    for library in ("torch", "jax", "autograd"):
+        pytest.importorskip(library)
+    checks = contestants.rivals(bench.case_of((3, 4, 2), 3, "float64"))
+    assert {name: check() for name, check in checks.items()} == dict.fromkeys(
+        GRADIENT_CHECKERS, True
+    )
 
 
 def test_a_rival_that_would_take_too_long_is_extrapolated_and_marked(monkeypatch):

@@ -183,7 +183,7 @@ TOLERANCES = {
     "assert_array_almost_equal", "assert_close", "atol", "isclose", "rel_tol", "rtol",
 }  # fmt: skip
 # Rivals are shown with the tolerances that their users set; they decide nothing of ours.
-RIVALS = re.compile(r"(bench|power|rivals)\.py")
+RIVALS = re.compile(r"(bench|power|other_checkers)\.py")
 
 
 def tolerances(source):

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosscheck import black_box, detecting, false_alarms, power, rivals, sampling
+from crosscheck import (
+    black_box,
+    comparison,
+    detecting,
+    false_alarms,
+    other_checkers,
+    power,
+    sampling,
+)
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
@@ -175,15 +183,15 @@ def test_a_dtype_that_is_not_examined_is_refused():
         Examination(dtypes=("float16",))
 
 
-CONTENT = sorted(set(rivals.RIVALS) - {"jax check_grads"})
+CONTENT = sorted(set(other_checkers.CHECKERS) - {"jax check_grads"})
 
 
 @pytest.mark.parametrize("name", CONTENT)
 def test_rivals_are_content_with_the_right_gradient_and_not_with_twice_it(name):
     pytest.importorskip("torch")
     pytest.importorskip("autograd")
-    check = rivals.RIVALS[name]()
-    net = next(rivals._networks(1, 0))
+    check = other_checkers.CHECKERS[name]()
+    net = next(comparison._networks(1, 0))
     right = names.load("paper-contracted").gradients(net).tensors()
     assert check(net, right)
     assert not check(net, [2 * t for t in right])
@@ -193,8 +201,8 @@ def test_rivals_are_content_with_the_right_gradient_and_not_with_twice_it(name):
 
 def test_jax_is_content_with_the_right_gradient_and_not_with_twice_it():
     pytest.importorskip("jax")
-    check = rivals.check_grads_of_jax()
-    net = next(rivals._networks(1, 0))
+    check = other_checkers.check_grads_of_jax()
+    net = next(comparison._networks(1, 0))
     right = names.load("paper-contracted").gradients(net).tensors()
     assert check(net, right)
     assert not check(net, [2 * t for t in right])

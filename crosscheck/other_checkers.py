@@ -1,31 +1,19 @@
-"""The checkers that people use now, on the same mistakes and the same networks.
+"""The checkers that people use now, each on a gradient that was made elsewhere.
 
-Each is run as its documentation has it, with its own default tolerances; only here are there
-any. A rival catches a mistake if it says that the gradient is wrong.
+Each is run as its documentation has it, with its own default tolerances; only here are there any.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from crosscheck import black_box, sampling
-from crosscheck.distribution import Distribution
+from crosscheck import black_box
 from crosscheck.engines import names
 from crosscheck.engines.interface import Unsupported
 from crosscheck.evidence import Evidence
-from crosscheck.faults.catalogue import FaultyEngine, variants
-from crosscheck.faults.viability import Exact, viable
 from crosscheck.values import Array, Case, Gradients
-
-DTYPE = "float64"
-"""The precision that gradient checkers are made for."""
-
-WIDTHS, SAMPLES, SCALES = (2, 6), (2, 6), (1.0, 5.0)
-"""Small networks: a slow gradient check evaluates the cost twice per parameter."""
 
 Check = Callable[[Case, list[Array]], bool]
 """(case, gradients in the order of the tensors) to whether the checker is content."""
@@ -59,7 +47,7 @@ def _sigmoid(z: Array) -> Array:
 
 @contextmanager
 def _same_directions() -> Iterator[None]:
-    """Rivals draw directions from NumPy's global stream: the same ones, and the user's put back."""
+    """They draw directions from NumPy's global stream: the same ones, and the user's put back."""
     before = np.random.get_state()
     np.random.seed(0)
     try:
@@ -185,65 +173,29 @@ def ours() -> Check:
     return check
 
 
-RIVALS: Mapping[str, Callable[[], Check]] = {
-    "crosscheck": ours,
+GRADIENT_CHECKERS: Mapping[str, Callable[[], Check]] = {
     "torch gradcheck": lambda: gradcheck(fast=False),
     "torch gradcheck, fast": lambda: gradcheck(fast=True),
     "jax check_grads": check_grads_of_jax,
     "autograd check_grads": check_grads_of_autograd,
+}
+"""Those that need nothing but the cost; a maker raises where its library is not installed."""
+
+CHECKERS: Mapping[str, Callable[[], Check]] = {
+    "crosscheck": ours,
+    **GRADIENT_CHECKERS,
     "torch assert_close": assert_close,
     "numpy allclose": allclose,
 }
+"""All of them, ours first."""
 
 
-def _available() -> dict[str, Check]:
+def available() -> dict[str, Check]:
     """The checkers whose libraries are installed."""
-    found = {}
-    for name, make in RIVALS.items():
+    made = {}
+    for name, make in CHECKERS.items():
         try:
-            found[name] = make()
+            made[name] = make()
         except (ModuleNotFoundError, Unsupported):
             continue
-    return found
-
-
-def _networks(count: int, seed: int) -> Iterator[Case]:
-    for index in range(8, 8 + count):
-        width = 2 + index % 4
-        of = Distribution((3, 4), (width, width), SAMPLES, scales=SCALES)
-        yield sampling.draw(of, seed, index, DTYPE)
-
-
-def compare(count: int, seed: int) -> pd.DataFrame:
-    """A line per checker and kind of mistake: networks where it shows, caught; false alarms.
-
-    Mistakes count where they are viable.
-    """
-    checks = _available()
-    lines: list[dict[str, Any]] = []
-    right = names.load("paper-contracted")
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        for case in _networks(count, seed):
-            exact, settings = right.gradients(case).tensors(), Exact(case)
-            lines += _judged(checks, case, exact, "no mistake: false alarms")
-            for fault, parameters in variants():
-                if fault.possible(case) and fault.repeatable and fault.needs.met_by(case):
-                    got = FaultyEngine(fault, parameters).gradients(case).tensors()
-                    if viable(fault, case, parameters, settings):
-                        kind = (
-                            fault.family if fault.id != "entry-scaled" else fault.label(parameters)
-                        )
-                        lines += _judged(checks, case, got, kind)
-    frame = pd.DataFrame(lines)
-    counts = frame.groupby(["kind", "checker"], sort=False)["caught"].agg(["sum", "size"])
-    return counts.reset_index().rename(columns={"sum": "caught", "size": "of"})
-
-
-def _judged(
-    checks: Mapping[str, Check], case: Case, got: list[Array], kind: str
-) -> list[dict[str, Any]]:
-    return [
-        {"kind": kind, "checker": name, "caught": not check(case, got)}
-        for name, check in checks.items()
-    ]
+    return made
