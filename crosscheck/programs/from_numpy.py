@@ -249,15 +249,19 @@ class NumpySubject:
         return self._matched(self.gradient(*given, **kwargs))
 
     def _takes_cotangent(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the gradient is called with the cotangent after the arguments."""
-        if len(self.outputs) != 1 or self.outputs[0].shape != ():
-            return True
+        """Whether the gradient is called with the cotangent after the arguments.
+
+        Where the value is no single number; but a gradient that cannot be called in the one way,
+        and can in the other, is called in the other.
+        """
         assert self.gradient is not None
+        wanted = self._result.steps != [()] or self.outputs[0].shape != ()
         try:
             signature = inspect.signature(self.gradient)
         except (TypeError, ValueError):
-            return False
-        return not _binds(signature, args, kwargs) and _binds(signature, [*args, None], kwargs)
+            return wanted
+        plain, longer = (_binds(signature, given, kwargs) for given in (args, [*args, None]))
+        return wanted if plain == longer else longer
 
     def _as_value(self, cotangents: Sequence[Any]) -> Any:
         """The cotangents in the container of the function's value; None for other leaves."""

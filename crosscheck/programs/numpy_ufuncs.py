@@ -101,9 +101,7 @@ def _by_method(
         axis = kwargs.pop("axis", rest[0] if rest else 0)
         return REDUCTIONS[ufunc](x, axis=axis, **_given(kwargs))
     if method == "reduce" and ufunc is np.logaddexp:
-        return _log_sum_exp(
-            inputs[0], inputs[1] if len(inputs) > 1 else kwargs.pop("axis", 0), kwargs
-        )
+        return _log_sum_exp(*inputs, **_given(kwargs) | {"axis": kwargs.get("axis", 0)})
     if method == "accumulate" and ufunc in ACCUMULATIONS:
         x, *rest = inputs
         axis = kwargs.pop("axis", rest[0] if rest else 0)
@@ -125,13 +123,15 @@ def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
     return left
 
 
-def _log_sum_exp(x: Any, axis: Any, kwargs: dict[str, Any]) -> Any:
-    """log Σ e^x, moved by the largest entry; any order of pairs is within this form's errors."""
-    recorder = x.recorder
-    largest = np.max(x, axis=axis, keepdims=True)
-    still = recorder.array(recorder.emit("stop", largest.number), largest.value)
-    summed = np.log(np.sum(np.exp(x - still), axis=axis, keepdims=True)) + still
-    return summed if kwargs.get("keepdims") else np.squeeze(summed, axis)
+def _log_sum_exp(x: Any, axis: Any = 0, keepdims: bool = False, **left: Any) -> Any:
+    """log Σ e^x one by one, as NumPy makes it."""
+    moved = np.ravel(x) if axis is None else np.moveaxis(x, axis, 0)
+    total = moved[0]
+    for term in moved[1:]:
+        total = np.logaddexp(total, term)
+    if not keepdims:
+        return total
+    return np.reshape(total, (1,) * x.ndim) if axis is None else np.expand_dims(total, axis)
 
 
 def _added_at(recorder: Recorder, ufunc: Any, x: Any, key: Any, y: Any = None) -> None:
