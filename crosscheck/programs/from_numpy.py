@@ -5,107 +5,30 @@ scipy.special that have a mathematical name; `numpy_*.py` have a table each.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from crosscheck.primitives.row import Array
-from crosscheck.primitives.table import PRIMITIVES
-from crosscheck.programs import (
-    leaves,
-    numpy_contractions,
-    numpy_moves,
-    numpy_reductions,
-    numpy_ufuncs,
-)
+from crosscheck.programs import hips_autograd, leaves
 from crosscheck.programs.errors import Promise
-from crosscheck.programs.program import Program, Unreadable, needed
+from crosscheck.programs.numpy_arguments import Arguments, is_array
+from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.recorder import Recorder, format_of, is_float
+from crosscheck.programs.recording import Recording, begun, finished, number_of, refusals
 from crosscheck.programs.subject import CustomRule, Leaf, Numbers
 from crosscheck.programs.traced_array import TracedArray, traced
-
-FUNCTIONS = {
-    **numpy_moves.FUNCTIONS,
-    **numpy_reductions.FUNCTIONS,
-    **numpy_contractions.FUNCTIONS,
-}
-"""Every function of NumPy that is read, beside its ufuncs."""
-
-MOVES = frozenset({"reshape", "transpose", "broadcast", "take", "concatenate", "stop"})
-"""Operations that round nothing, whose values follow from those of their operands."""
 
 
 def owns(values: Sequence[Any]) -> bool:
     """Whether these leaves are NumPy's: floating arrays, or numbers where there are none."""
-    return any(_is_array(value) for value in values) or all(
+    return any(is_array(value) for value in values) or all(
         isinstance(value, (int, float, np.generic, np.ndarray)) for value in values
     )
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic)) and is_float(value.dtype)
-
-
-class Arguments(NamedTuple):
-    """Arguments of a function, and which of their leaves are the inputs of its program."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    tree: leaves.Tree
-    floating: tuple[int, ...]
-
-    @classmethod
-    def of(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Arguments":
-        """Floating arrays are inputs; Python's floats only where there is no array at all."""
-        tree = leaves.tree((list(args), dict(kwargs)))
-        floating = [place for place, leaf in enumerate(tree.leaves) if _is_array(leaf)]
-        if not floating:
-            floating = [place for place, leaf in enumerate(tree.leaves) if type(leaf) is float]
-        return cls(tuple(args), dict(kwargs), tree, tuple(floating))
-
-    @property
-    def arrays(self) -> list[Array]:
-        return [np.asarray(self.tree.leaves[place]) for place in self.floating]
-
-    def paths(self, function: Callable[..., Any]) -> list[str]:
-        """The inputs' paths, as the documentation of `gradcheck` has them."""
-        starts = leaves.roots(function, self.args, lambda x: not leaves.is_container(x))
-        paths = []
-        for place in self.floating:
-            part, which, *rest = self.tree.steps[place]
-            start = starts[which.key] if part.key == 0 else str(which.key)
-            paths.append(leaves.path(start, rest))
-        return paths
-
-    def filled(self, inputs: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments with these in the inputs' places, all others copied."""
-        filled = [
-            leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in self.tree.leaves
-        ]
-        for place, value in zip(self.floating, inputs, strict=True):
-            filled[place] = value
-        args, kwargs = self.tree.rebuild(filled)
-        return args, kwargs
-
-    def fresh(self) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments on copies of all arrays."""
-        return self.filled(
-            [
-                leaf.copy() if isinstance(leaf, np.ndarray) else leaf
-                for leaf in (self.tree.leaves[place] for place in self.floating)
-            ]
-        )
-
-
-class Recording(NamedTuple):
-    """A program, and NumPy's own values of its values, by number."""
-
-    program: Program
-    values: dict[int, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +43,11 @@ class NumpySubject:
     arguments: Arguments
     wrt: tuple[int, ...]
     inputs: tuple[Leaf, ...]
-    framework: str = "numpy"
+
+    @property
+    def framework(self) -> str:
+        """autograd where that differentiates the function."""
+        return "numpy" if self.gradient is not None else "autograd"
 
     @property
     def name(self) -> str:
@@ -128,7 +55,8 @@ class NumpySubject:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        return ("gradient",) if self.gradient is not None else ()
+        """The handwritten gradient, or autograd's reverse mode."""
+        return ("gradient",) if self.gradient is not None else ("reverse",)
 
     @property
     def arrays(self) -> list[Array]:
@@ -168,17 +96,17 @@ class NumpySubject:
 
     @cached_property
     def _primal(self) -> Recording:
-        recorder = _recorder()
+        recorder = begun()
         inputs = [recorder.input(array) for array in self.arrays]
-        return _finished(recorder, self._traced_values(recorder, inputs))
+        return finished(recorder, self._traced_values(recorder, inputs))
 
     def _traced_values(self, recorder: Recorder, inputs: Sequence[int]) -> list[int]:
         """The numbers of the function's floating leaves."""
         args, kwargs = self.arguments.filled(self._handed(recorder, inputs))
-        with _plainly_refused():
+        with refusals(), hips_autograd.tracing():
             tree = leaves.tree(self.function(*args, **kwargs))
         return [
-            _number_of(recorder, leaf)
+            number_of(recorder, leaf)
             for leaf in tree.leaves
             if isinstance(leaf, TracedArray) or is_float(np.asarray(leaf).dtype)
         ]
@@ -190,20 +118,24 @@ class NumpySubject:
         ]
 
     def rule(self, mode: str = "gradient") -> Program:
-        """Q: the values of the function, then what the handwritten gradient gives."""
-        return self._rule(tuple(np.ones(leaf.shape, leaf.format) for leaf in self.outputs)).program
+        """Q: the values of the function, then what the gradient on trial gives."""
+        return self._rule_at_ones.program
+
+    @cached_property
+    def _rule_at_ones(self) -> Recording:
+        return self._rule([np.ones(leaf.shape, leaf.format) for leaf in self.outputs])
 
     def _rule(self, given: Sequence[Array]) -> Recording:
-        recorder = _recorder()
+        recorder = begun()
         inputs = [recorder.input(array) for array in self.arrays]
         cotangents = [
             traced(recorder, recorder.input(np.asarray(array)), np.array(array)) for array in given
         ]
         values = self._traced_values(recorder, inputs)
         args, kwargs = self.arguments.filled(self._handed(recorder, inputs))
-        with _plainly_refused():
+        with refusals(), hips_autograd.tracing():
             gradients = self._gradients(args, kwargs, cotangents)
-        return _finished(recorder, [*values, *(_number_of(recorder, x) for x in gradients)])
+        return finished(recorder, [*values, *(number_of(recorder, x) for x in gradients)])
 
     def numbers(self, mode: str, given: Sequence[Array]) -> Numbers:
         """What the function and its gradient compute, on copies of the arguments."""
@@ -217,11 +149,15 @@ class NumpySubject:
 
     def replay(self, mode: str, given: Sequence[Array]) -> Mapping[int, Array]:
         """NumPy's own values, from the run that recorded the gradient."""
-        formats = [np.asarray(x, leaf.format) for x, leaf in zip(given, self.outputs, strict=True)]
-        return self._rule(formats).values
+        typed = [np.asarray(x, leaf.format) for x, leaf in zip(given, self.outputs, strict=True)]
+        if all(np.all(x == 1) for x in typed):
+            return self._rule_at_ones.values
+        recording = self._rule(typed)
+        same = _operations(recording.program) == _operations(self.rule(mode))
+        return recording.values if same else {}
 
     def custom_rules(self) -> tuple[CustomRule, ...]:
-        """The gradient itself, where it is of all inputs."""
+        """The handwritten gradient, where it is of all inputs."""
         if self.gradient is None or len(self.wrt) != len(self.inputs):
             return ()
         name = getattr(self.gradient, "__name__", type(self.gradient).__name__)
@@ -239,14 +175,37 @@ class NumpySubject:
     ) -> list[Any]:
         """The gradient's leaves, one for each place in `wrt`."""
         if self.gradient is None:
-            raise Unreadable(
-                f"NumPy does not differentiate {self.name}: give gradient=, a function of the same "
-                "arguments (and the cotangent, where the output is no single number)"
-            )
+            return self._by_autograd(args, kwargs, cotangents)
         given = list(args)
         if self._takes_cotangent(args, kwargs):
             given.append(self._as_value(cotangents))
         return self._matched(self.gradient(*given, **kwargs))
+
+    def _by_autograd(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], cotangents: Sequence[Any]
+    ) -> list[Any]:
+        """What HIPS autograd makes of the function."""
+        if "autograd" not in sys.modules:
+            raise Unreadable(
+                f"NumPy does not differentiate {self.name}: give gradient=, a function of the same "
+                "arguments (and the cotangent, where the output is no single number)"
+            )
+        if self._result.steps != [()]:
+            raise Unreadable(
+                f"{self.name} returns a container, which autograd does not differentiate: return "
+                "one array"
+            )
+        flat = leaves.tree((list(args), dict(kwargs)))
+        inputs = [flat.leaves[place] for place in self.arguments.floating]
+
+        def refill(changed: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+            filled = list(inputs)
+            for place, leaf in zip(self.wrt, changed, strict=True):
+                filled[place] = leaf
+            return self.arguments.filled(filled)
+
+        wanted = [inputs[place] for place in self.wrt]
+        return hips_autograd.gradients(self.function, refill, wanted, cotangents[0])
 
     def _takes_cotangent(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether the gradient is called with the cotangent after the arguments.
@@ -277,18 +236,14 @@ class NumpySubject:
         Raises ValueError where the container, a shape, or the number of leaves does not fit.
         """
         wanted = [self.inputs[place] for place in self.wrt]
-        found = [leaf for leaf in _gradient_leaves(gradients) if leaf is not None]
-        if len(found) != len(wanted):
+        given = [leaf for leaf in leaves.tree(gradients).leaves if leaf is not None]
+        if len(given) != len(wanted):
             names = ", ".join(leaf.path for leaf in wanted)
             raise ValueError(
-                f"the gradient returned {len(found)} arrays, and has to return {len(wanted)}: "
+                f"the gradient returned {len(given)} arrays, and has to return {len(wanted)}: "
                 f"one for each of {names}, in this order and in containers like the arguments'"
             )
-        return [_fitting(array, leaf) for array, leaf in zip(found, wanted, strict=True)]
-
-
-def _gradient_leaves(gradients: Any) -> list[Any]:
-    return leaves.tree(gradients).leaves
+        return [_fitting(array, leaf) for array, leaf in zip(given, wanted, strict=True)]
 
 
 def _fitting(array: Any, leaf: Leaf) -> Any:
@@ -319,63 +274,9 @@ def _written_at(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-@contextmanager
-def _plainly_refused() -> Iterator[None]:
-    """Let Unreadable through where NumPy made another exception of it, in an assignment."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, Unreadable):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None or cause is error:
-            raise
-        raise cause from None
-
-
-def _recorder() -> Recorder:
-    return Recorder(traced, numpy_ufuncs.called, FUNCTIONS)
-
-
-def _number_of(recorder: Recorder, leaf: Any) -> int:
-    """The value of a result: what is not traced does not depend on the inputs."""
-    if isinstance(leaf, TracedArray):
-        return leaf.number
-    array = np.asarray(leaf)
-    return recorder.builder.constant(array, format_of(array.dtype))
-
-
-def _finished(recorder: Recorder, outputs: Sequence[int]) -> Recording:
-    """The program, and the recorded values by its own numbers."""
-    builder = recorder.builder
-    whole = Program(tuple(builder.operations), tuple(builder.inputs), tuple(outputs))
-    place = np.cumsum(needed(whole)) - 1
-    kept = needed(whole)
-    values = {int(place[x]): value for x, value in recorder.values.items() if kept[x]}
-    program = builder.program(outputs)
-    return Recording(program, _followed(program, values))
-
-
-def _followed(program: Program, values: dict[int, Array]) -> dict[int, Array]:
-    """The recorded values, and those of operations that only move them."""
-    for number, operation in enumerate(program.operations):
-        if number in values:
-            continue
-        if operation.primitive == "constant":
-            values[number] = operation.params["array"].astype(_dtype(operation.format))
-        elif operation.primitive in MOVES and all(x in values for x in operation.operands):
-            row = PRIMITIVES[operation.primitive]
-            given = [values[x] for x in operation.operands]
-            values[number] = np.asarray(row.evaluate(operation.params, *given))
-    return values
-
-
-def _dtype(format: str) -> Any:
-    if format == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return np.dtype(format)
+def _operations(program: Program) -> list[tuple[str, tuple[int, ...]]]:
+    """What a program does, to tell whether other branches were taken."""
+    return [(one.primitive, one.operands) for one in program.operations]
 
 
 def subject(
@@ -385,7 +286,7 @@ def subject(
     gradient: Callable[..., Any] | None = None,
     wrt: Any = None,
 ) -> NumpySubject:
-    """A NumPy function at these arguments, with its handwritten gradient.
+    """A NumPy function at these arguments, with its handwritten gradient, or HIPS autograd's.
 
     `gradient(*args, **kwargs)`, or `gradient(*args, cotangent, **kwargs)` where the output is no
     single number, gives an array for each leaf in `wrt`, in containers like the arguments'.

@@ -19,6 +19,9 @@ OURS = tuple(
 )
 """Where code is not the user's, beside HIPS autograd."""
 
+ENTRY = os.path.join(OURS[2], "programs", "from_numpy.py")
+"""Who called the user's code: above it no frame is the user's any more."""
+
 AUTOGRAD = f"{os.sep}site-packages{os.sep}autograd{os.sep}"
 
 
@@ -27,6 +30,8 @@ def user_line() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
+        if name == ENTRY:
+            break
         if not name.startswith(OURS) and AUTOGRAD not in name:
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back

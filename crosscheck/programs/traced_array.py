@@ -103,6 +103,8 @@ class TracedArray(NDArrayOperatorsMixin):
         return self.recorder.rearranged([storage.number, number], index)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if any(type(x).__module__.startswith("autograd.") for x in inputs):
+            return NotImplemented  # its boxes hold traced arrays, and are its own to open
         return self.recorder.call(self.recorder, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -251,6 +253,12 @@ class TracedArray(NDArrayOperatorsMixin):
             self.recorder.decided("the whole numbers made by astype")
             return value
         return self.recorder.array(self.recorder.cast(self.number, format_of(value.dtype)), value)
+
+    def view(self, kind: Any = None) -> Any:
+        """The array itself, as a plain array or in its own dtype."""
+        if kind not in (None, np.ndarray, self.dtype):
+            unread(f"a view as {kind}", "x.astype(…) changes the format")
+        return self.moved(lambda array: array[...])
 
     def sort(self, axis: int = -1, kind: Any = None) -> None:
         ordered: Any = np.sort(self, axis)
