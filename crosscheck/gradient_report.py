@@ -157,7 +157,7 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
 def _typed(frame: pd.DataFrame, columns: Any) -> pd.DataFrame:
     for name, column in columns.items():
         if column.dtype == "str":
-            frame[name] = frame[name].fillna("")
+            frame[name] = frame[name].astype(object).fillna("")
         elif column.dtype == "int64":
             frame[name] = frame[name].fillna(0)
     return frame.astype({name: column.dtype for name, column in columns.items()})

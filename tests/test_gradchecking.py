@@ -155,3 +155,80 @@ def test_any_slope_between_the_sides_is_right_at_a_kink_and_none_beyond():
 
     for slope, verdict in ((0.0, "CONSISTENT"), (-1.0, "CONSISTENT"), (1.5, "DEFECT")):
         assert _judged(Made(primal, rule(slope), arrays))[1].verdict == verdict
+
+
+def _value(x, w, b, y):
+    return np.mean((np.tanh(x @ w + b) - y) ** 2)
+
+
+def _backward(factor=1.0, slope=lambda h: 1 - h * h, total=np.sum):
+    """The gradient of `_value`, in four lines, each of which can be wrong."""
+
+    def gradient(x, w, b, y):
+        h = np.tanh(x @ w + b)
+        error = 2 * (h - y) / h.size * factor
+        delta = error * slope(h)
+        return delta @ w.T, x.T @ delta, total(delta, axis=0), -error
+
+    return gradient
+
+
+@pytest.fixture
+def layer() -> list[np.ndarray]:
+    rng = np.random.default_rng(8)
+    return [rng.normal(size=shape) for shape in ((5, 4), (4, 3), (3,), (5, 3))]
+
+
+def test_a_handwritten_gradient_in_numpy_is_proved(layer):
+    import crosscheck
+
+    report = crosscheck.gradcheck(_value, *layer, gradient=_backward())
+    assert report.ok, report.message()
+    assert list(report.errors["tensor"]) == ["value", "args[0]", "args[1]", "args[2]", "args[3]"]
+
+
+@pytest.mark.parametrize(
+    ("how", "operation"),
+    [
+        ({"factor": 3.0}, "mul"),
+        ({"slope": lambda h: 1 - h}, "sub"),
+        ({"total": np.mean}, "div"),
+    ],
+)
+def test_the_line_that_is_wrong_is_the_one_whose_exact_value_mends_the_gradient(
+    layer, how, operation
+):
+    import crosscheck
+
+    report = crosscheck.gradcheck(_value, *layer, gradient=_backward(**how))
+    wrong = report.errors[report.errors["verdict"] == "DEFECT"]
+    assert len(wrong) == {"factor": 4, "slope": 3, "total": 1}[next(iter(how))]
+    assert wrong["first_wrong"].str.contains(f"{operation} (", regex=False).all()
+    assert wrong["first_wrong"].str.contains("test_gradchecking.py:").all()
+
+
+def test_random_arguments_are_a_function_of_seed_and_index_and_failures_shrink(layer):
+    import crosscheck
+
+    shapes = [array.shape for array in layer]
+    wrong = _backward(total=np.mean)
+    reports = [
+        crosscheck.gradcheck(_value, shapes=shapes, gradient=wrong, cases=3, seed=4)
+        for _ in range(2)
+    ]
+    assert reports[0].errors.equals(reports[1].errors)
+    smallest = reports[0].smallest_arguments
+    assert [leaf.shape for leaf in smallest.trial.subject.inputs] == [(2, 1), (1, 1), (1,), (2, 1)]
+    assert "Smallest arguments that fail: args[0] 2x1" in reports[0].message()
+    assert crosscheck.gradcheck(_value, shapes=shapes, gradient=_backward(), cases=9).ok
+
+
+def test_a_tolerance_holds_what_is_right_and_not_what_is_wrong(layer):
+    import crosscheck
+
+    arrays = [array.astype(np.float32) for array in layer]
+    allowed = crosscheck.tolerance(_value, *arrays, gradient=_backward())
+    got = _backward()(*arrays)[1]
+    exact, width = allowed["args[1]"]
+    assert np.all(np.abs(got - exact) <= width)
+    assert np.any(np.abs(got * 1.001 - exact) > width)

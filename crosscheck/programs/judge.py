@@ -172,6 +172,7 @@ class Findings:
     power: float = float("nan")
     noise_use: float = float("nan")
     by_stages: bool = False
+    places: Array | None = None
 
     @property
     def is_rule(self) -> bool:
@@ -183,6 +184,8 @@ class Findings:
         """Entries that no right evaluation gives."""
         with np.errstate(all="ignore"):
             proved: Array = self.error - self.radius > self.allowed
+        if self.places is not None:
+            proved = proved | self.places
         return proved | (~np.isfinite(self.got) & np.isfinite(self.allowed))
 
     @property
@@ -231,6 +234,7 @@ def judge(yardstick: Yardstick, place: int, path: str, got: Array, format: str) 
         ruling.times,
         ruling.status,
         state.power,
+        places=ruling.places,
     )
 
 

@@ -123,11 +123,14 @@ def wrong_rules(rules: Sequence[CustomRule], seed: int = 0) -> list[Stage]:
 
 
 def _wrong_by_itself(rule: CustomRule, seed: int) -> str | None:
-    generator = np.random.default_rng(seed)
     ours = judge.derivative(rule.primal, rule.mode, range(len(rule.primal.inputs)))
-    extra = ours.inputs[len(rule.primal.inputs) :]
-    drawn = [generator.standard_normal(ours.operations[x].shape) for x in extra]
-    arrays = [*rule.inputs, *drawn]
+    extra = [ours.operations[x] for x in ours.inputs[len(rule.primal.inputs) :]]
+    generator = np.random.default_rng(seed)
+    if [operation.shape for operation in extra] == [()]:
+        given = [np.ones(())]  # a scalar value's own gradient, which may know no cotangent
+    else:
+        given = [generator.standard_normal(operation.shape) for operation in extra]
+    arrays = [*rule.inputs, *given]
     exact = judge.Exact(ours, arrays)
     recorded = judge.Exact(rule.rule, arrays)
     for ruling in judge.rule_of(exact, recorded):

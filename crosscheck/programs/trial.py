@@ -13,6 +13,7 @@ from crosscheck.programs.errors import Promise
 from crosscheck.programs.judge import Exact, Findings, Yardstick
 from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.reference import Enclosed
+from crosscheck.programs.repair import first_wrong_value
 from crosscheck.programs.stages import Stage
 from crosscheck.programs.subject import Leaf, Numbers, Subject
 
@@ -26,6 +27,10 @@ NOISY = "beyond what independent roundings add up to: biased or lower-precision 
 
 NOISE_ENTRIES = 300_000
 """Entries of all values of a program whose noise is looked at: some tens of milliseconds."""
+
+
+REPAIRED_ENTRIES = 100_000
+"""Entries of all values of a program in which the wrong line is looked for."""
 
 
 class NotGiven(Exception):
@@ -257,10 +262,28 @@ class Trial:
         if not wrong:
             return []
         named = self.wrong_rules
-        if named or rule is None or all(one.is_rule for one in wrong):
+        if rule is None:
+            return named
+        if any(one.is_rule for one in wrong):
+            line = self._wrong_line(mode, rule, findings)
+            return [*named, *line] if len(named) != 1 else [_at(named[0], line)]
+        if named:
             return named
         first = self._replay(mode).wrong
         return [first] if first else []
+
+    def _wrong_line(self, mode: str, rule: Exact, findings: Sequence[Findings]) -> list[Stage]:
+        """The operation of Q whose exact value would make the wrong leaves right."""
+        exact = self.exact(mode)
+        if reference.size(rule.program) > REPAIRED_ENTRIES:
+            return []
+        wrong = [place for place, one in enumerate(findings) if one.is_rule]
+        right = [exact.values[exact.program.outputs[place]] for place in wrong]
+        repair = first_wrong_value(rule.program, rule.values, wrong, right, exact.values)
+        if repair is None:
+            return []
+        reason = "with the exact value in its place the gradient is right"
+        return [Stage(repair.primitive, repair.source, reason)]
 
     @cached_property
     def wrong_rules(self) -> list[Stage]:
@@ -284,6 +307,13 @@ class Trial:
             for one in findings
         ]
         return kept, [f"{names}: another derivative, as intended"]
+
+
+def _at(rule: Stage, line: Sequence[Stage]) -> Stage:
+    """A rule's name, with the line in it that is wrong, if that is known."""
+    if not line:
+        return rule
+    return Stage(f"{rule.name}, {line[0].name}", line[0].source, f"{rule.reason}; {line[0].reason}")
 
 
 def _loose(rule: Exact | None) -> Enclosed | None:
