@@ -11,7 +11,7 @@ from crosscheck import environment
 
 PACKAGE = Path(crosscheck.__file__).parent
 
-CARRYING = {"rows.py", "journal.py", "__init__.py"}
+CARRYING = {"rows.py", "journal.py", "files.py", "__init__.py"}
 """What a worker imports and no number depends on: names of columns, and bytes of parts."""
 
 
