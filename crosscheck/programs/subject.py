@@ -33,7 +33,8 @@ class CustomRule:
 
     `primal` is what it computes, `rule` what it says the derivative is (inputs, then a cotangent
     for each output; outputs, then a gradient for each input), `inputs` the operands it had in
-    this call, as arrays; `source` is where it was called, or else written, as file:line.
+    this call, as arrays; `source` is where it was called, or else written, as file:line,
+    and `written` where the rule itself stands, where that is known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class CustomRule:
     rule: Program
     inputs: tuple[Array, ...]
     mode: str = "reverse"
+    written: str = ""
 
 
 class Subject(Protocol):
