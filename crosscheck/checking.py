@@ -25,9 +25,6 @@ SHRINKING_SECONDS = 5.0
 SQUARES, SQUARE_CASES = (2, 6), 24
 """Widths and number of the square networks for a function that takes no others."""
 
-LAST_FRAMES = 2
-"""Calls of a traceback that a message shows: where it was raised, and what called that."""
-
 DIAGNOSED = 100
 """Cases that a diagnosis looks at, at most."""
 
@@ -77,7 +74,7 @@ class Report:
         lines = [_defect(_clearest(defects))] if len(defects) else []
         lines += _failed(self.cases)
         if self.cause is not None:
-            lines.append(user_engine.their_traceback(self.cause, None if full else LAST_FRAMES))
+            lines.append(user_engine.their_traceback(self.cause, full))
         lines = lines or ["INCONCLUSIVE  nothing could be confirmed"]
         if self.diagnosis is not None:
             lines.append(str(self.diagnosis))
@@ -343,11 +340,13 @@ def _run(engine: CallableEngine, plan: Plan, address: str = "") -> Report:
     return report if report.ok else explained(report, engine, plan, address)
 
 
-def explain(address: str, plan: Plan) -> str:
+def explain(address: str, plan: Plan, full: bool = False) -> str:
     """What a function that failed in a run does wrong, from the run's first cases.
+
+    With `full`, all of the traceback of what it raised.
 
     Raises ValueError where the function cannot be found any more.
     """
     engine = user_engine.from_text(address, plan.arrays)
     short = replace(plan, engines=(address,), cases=min(plan.cases, DIAGNOSED))
-    return _run(engine, short, address).message()
+    return _run(engine, short, address).message(full)

@@ -9,7 +9,20 @@ from typing import Any
 
 import click
 
-from crosscheck.options import Declared, Folder, Memory, Names, Range, Shard, cases_of
+from crosscheck.options import (
+    Commands,
+    Declared,
+    Folder,
+    Memory,
+    Names,
+    Range,
+    Seconds,
+    Shard,
+    cases_of,
+    output_format,
+    verbose_option,
+    whole,
+)
 from crosscheck.reports.visible import visible
 from crosscheck.streams import enduring
 
@@ -19,13 +32,7 @@ DEFECT, USAGE, FAILED, INTERRUPTED = 1, 2, 3, 130
 FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
 SHOWN = ("full", "concise", "md", "json", "junit", "github")
 
-output_format_option = click.option(
-    "--output-format",
-    type=click.Choice(SHOWN),
-    default="full",
-    show_default=True,
-    help="What the terminal shows.",
-)
+output_format_option = output_format(SHOWN)
 speed_option = click.option(
     "--speed", is_flag=True, help="Compare times too: one machine only, as ratios."
 )
@@ -36,15 +43,15 @@ def baseline_option(text: str) -> Any:
     return click.option("--baseline", type=click.Path(dir_okay=False), help=text)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gradcrosscheck", prog_name="crosscheck")
 def crosscheck() -> None:
     """Check hand-written gradients on random networks, with verdicts that are proofs."""
 
 
 @crosscheck.command()
-@click.option("--cases", type=click.IntRange(min=0), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cases", type=whole(0), default=200, show_default=True)
+@click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--engines", type=Names(), help="Engines of the table, between commas.")
 @click.option(
     "--engine",
@@ -71,15 +78,16 @@ def crosscheck() -> None:
 @click.option(
     "--strict", is_flag=True, help="A SUSPECT, or being better than the baseline, fails too."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the cores by default.")
+@click.option("--jobs", type=whole(1), help="Processes; the cores by default.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     default=120.0,
     show_default=True,
     help="Seconds for one engine on one case.",
 )
 @click.option("--memory-limit", type=Memory(), help="Most memory of a process, such as 4G.")
+@verbose_option
 @click.option("--shard", type=Shard(), help="Only part K of N; see `crosscheck merge`.")
 @click.option("--dask", metavar="ADDRESS", help="Compute on this Dask scheduler's cluster.")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run into the same folder.")
@@ -229,21 +237,15 @@ def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
 
 
 @crosscheck.command()
-@click.option("--architectures", type=click.IntRange(min=1), default=50, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--architectures", type=whole(1), default=50, show_default=True)
+@click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--name", default="audit", show_default=True, help="Files are called so.")
 @click.option(
     "--format", "formats", type=Names(), default="json,md,csv,tex,html", show_default=True
 )
-@click.option(
-    "--output-format",
-    type=click.Choice(["full", "concise", "json", "github"]),
-    default="full",
-    show_default=True,
-    help="What the terminal shows.",
-)
+@output_format(("full", "concise", "json", "github"))
 def audit(
     architectures: int,
     seed: int,
@@ -273,13 +275,15 @@ def audit(
     help="An engine of the table, or your package.module:function or path/to/file.py:function.",
 )
 @click.option("--shrink", is_flag=True, help="Look for the smallest case that still fails.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@click.option("--seconds", type=Seconds(), default=30.0, show_default=True)
+@verbose_option
 @cases_of
 def reproduce(
     case: str,
     engine: str,
     shrink: bool,
     seconds: float,
+    verbose: bool,
     layers: tuple[int, int],
     widths: tuple[int, int],
     samples: tuple[int, int],
@@ -292,7 +296,9 @@ def reproduce(
     from crosscheck.distribution import Distribution
 
     distribution = Distribution(layers, widths, samples, hidden=hidden, cost=cost)
-    text, fails = stage.run(case, engine, distribution, seconds if shrink else None, arrays)
+    text, fails = stage.run(
+        case, engine, distribution, seconds if shrink else None, arrays, verbose
+    )
     click.echo(text)
     return int(fails)
 
@@ -307,8 +313,8 @@ def reproduce(
 @click.option("--accumulate", metavar="FORMAT", help="The wider format that sums are formed in.")
 @click.option("--operands", type=click.Choice(["tf32"]), help="Products of rounded operands.")
 @click.option("--intended", type=Names(), default=(), help="Custom rules that are meant to differ.")
-@click.option("--cases", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cases", type=whole(1), default=1, show_default=True)
+@click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--strict", is_flag=True, help="A SUSPECT fails too.")
 @click.option("--out", type=click.Path(), help="A folder for the rows and reports.")
 @click.option("--format", "formats", type=Names(), default=(), help="Reports to write.")
@@ -330,26 +336,22 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
 
 
 @crosscheck.command()
-@click.option("--cases", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cases", type=whole(1), default=200, show_default=True)
+@click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)
 @click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
-@click.option(
-    "--correct", type=click.IntRange(min=0), default=2000, show_default=True, help="Cases judged."
-)
-@click.option(
-    "--rivals", type=click.IntRange(min=0), default=20, show_default=True, help="Networks; 0: none."
-)
+@click.option("--correct", type=whole(0), default=2000, show_default=True, help="Cases judged.")
+@click.option("--rivals", type=whole(0), default=20, show_default=True, help="Networks; 0: none.")
 @click.option(
     "--diagnoses",
-    type=click.IntRange(min=0),
+    type=whole(0),
     default=1,
     show_default=True,
     help="Runs in which each mistake is to be named; 0: none.",
 )
 @click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--jobs", type=whole(1), default=2, show_default=True)
 def power(
     cases: int,
     seed: int,
@@ -388,10 +390,10 @@ def engines() -> None:
     show_default=True,
     help="What to measure, between commas.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--rounds", type=whole(1), default=15, show_default=True)
 @click.option(
     "--largest",
-    type=click.IntRange(min=1),
+    type=whole(1),
     default=20_000,
     show_default=True,
     help="Cases of the largest run whose memory is measured.",

@@ -1,14 +1,38 @@
 """What options of the command take, such as ranges and sizes, and options that they share."""
 
+import difflib
+import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import click
 
 from crosscheck.conventions import ACTIVATIONS, ARRAYS, COSTS
+from crosscheck.ranges import LARGEST
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What makes a command take an option."""
+
+
+def whole(least: int) -> click.IntRange:
+    """A whole number, at least this, that a row can hold."""
+    return click.IntRange(least, LARGEST)
+
+
+class Seconds(click.FloatRange):
+    """A time, not below zero; nan is none."""
+
+    name = "seconds"
+
+    def __init__(self, min_open: bool = False) -> None:
+        super().__init__(min=0, min_open=min_open)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
 
 
 class Range(click.ParamType):
@@ -100,6 +124,51 @@ class Memory(click.ParamType):
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a size such as 2G or 500M", param, ctx)
         return size if size > 0 else self.fail(f"{value!r} is not more than nothing", param, ctx)
+
+
+class Commands(click.Group):
+    """Commands by name; an unknown one gets a hint at what was probably meant."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            ctx.fail(f"there is no command {name!r}{self._hint(ctx, args)}")
+        return super().resolve_command(ctx, args)
+
+    def _hint(self, ctx: Any, args: list[str]) -> str:
+        function = next((word for word in args if ":" in word), "FILE.py:function")
+        if args[0] == "check" or ":" in args[0]:
+            return f": to check your function, crosscheck run --engine {function}"
+        known = self.list_commands(ctx)
+        close = difflib.get_close_matches(args[0], known, n=1)
+        return f"; did you mean {close[0]}?" if close else f": known are {', '.join(known)}"
+
+
+def output_format(formats: Sequence[str]) -> Option:
+    """--output-format, and -q for its shortest; the command gets `output_format`."""
+    shown = click.option(
+        "--output-format",
+        type=click.Choice(formats),
+        default="full",
+        show_default=True,
+        help="What the terminal shows.",
+    )
+    quiet = click.option("-q", "--quiet", is_flag=True, help="A line: --output-format concise.")
+
+    def with_both(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(*, quiet: bool, output_format: str, **rest: Any) -> Any:
+            brief = quiet and output_format == "full"
+            return command(output_format="concise" if brief else output_format, **rest)
+
+        return shown(quiet(run))
+
+    return with_both
+
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="What your function raised, with all of its traceback."
+)
 
 
 def _one_of(flag: str, known: Sequence[str], usual: str, meaning: str) -> Option:

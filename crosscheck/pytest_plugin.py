@@ -18,9 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _count(text: str) -> int:
     import argparse
 
-    if not text.isdigit():
+    from crosscheck.ranges import whole
+
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
+    try:
+        return whole("N", int(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import pandas as pd
 from crosscheck import sampling
 from crosscheck.conventions import READINGS
 from crosscheck.distribution import Distribution
+from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.conformity import require
 from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
+from crosscheck.ranges import whole
 from crosscheck.shrinking import failure, shrink
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Case, Gradients
@@ -34,7 +36,8 @@ def rebuild(case_id: str, of: Distribution) -> Case:
         raise ValueError(f"unknown dtype {dtype!r} in {case_id}: known are {', '.join(FORMATS)}")
     if output is None and of.output not in ("both", *READINGS):
         output = of.output
-    return sampling.draw(of, int(seed), int(index), dtype, output)
+    places = whole("seed", int(seed)), whole("index", int(index))
+    return sampling.draw(of, *places, dtype, output)
 
 
 class CannotRun(ValueError):
@@ -143,14 +146,17 @@ def _assertions(case: Case, expected: pd.DataFrame | None) -> list[str]:
 
 
 def run(
-    case_id: str, address: str, of: Distribution, seconds: float | None, arrays: str = "numpy"
+    case_id: str,
+    address: str,
+    of: Distribution,
+    seconds: float | None,
+    arrays: str = "numpy",
+    full: bool = False,
 ) -> tuple[str, bool]:
-    """What `crosscheck reproduce` prints, and whether the case fails.
+    """What `crosscheck reproduce` prints, and whether the case fails; see `describe`.
 
     Raises ValueError for a case or an engine that cannot be found.
     """
-    from crosscheck.engines import callable as user_engine, names
-
     case = rebuild(case_id, of)
     try:
         if ":" in address:
@@ -159,13 +165,16 @@ def run(
             engine, address = names.load(address), ""
     except Unsupported as why:
         raise CannotRun(str(why)) from None
-    return describe(engine, address, case, seconds)
+    return describe(engine, address, case, seconds, full)
 
 
-def describe(engine: Engine, address: str, case: Case, seconds: float | None) -> tuple[str, bool]:
+def describe(
+    engine: Engine, address: str, case: Case, seconds: float | None, full: bool = False
+) -> tuple[str, bool]:
     """What `crosscheck reproduce` prints, and whether the case fails.
 
-    With `seconds`, the smallest case that fails is looked for that long.
+    With `seconds`, the smallest case that fails is looked for that long. Of what a user's
+    function raised the last lines are shown, or all with `full`.
     """
     found = failure(engine, case)
     of = case.architecture
@@ -173,6 +182,9 @@ def describe(engine: Engine, address: str, case: Case, seconds: float | None) ->
     if found is None:
         return f"{head}\n{engine.name} is within its bound here.\n\n{_table(engine, case)}", False
     parts = [head, f"{engine.name} fails: {found.message}"]
+    cause = getattr(engine, "cause", None)
+    if cause is not None:
+        parts.append(user_engine.their_traceback(cause, full))
     if seconds is not None:
         case = shrink(engine, case, seconds)
         parts.append(f"Smallest case that fails: {case.architecture.label}, D = {case.samples}")

@@ -46,7 +46,8 @@ class Conduct:
     """How a run is carried out; no row depends on it.
 
     `jobs` processes, `timeout` seconds for one engine on one case, `memory` bytes a process may
-    hold; `shard` (K, N), or None for the whole; `dask` the address of a scheduler.
+    hold; `shard` (K, N), or None for the whole; `dask` the address of a scheduler. `verbose`
+    shows what a user's function raised with all of its traceback.
     """
 
     jobs: int | None = None
@@ -55,6 +56,7 @@ class Conduct:
     shard: tuple[int, int] | None = None
     dask: str | None = None
     resume: bool = False
+    verbose: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -114,12 +116,12 @@ def run(
         summary = finish(assembling, plan, span, out, by_name, ending.strict)
     status = end(out, summary, ending, console)
     if ending.output_format == "full":
-        for said in _explanations(plan, wanted.own, summary):
+        for said in _explanations(plan, wanted.own, summary, conduct.verbose):
             console.print(f"\n{visible(said)}", markup=False, highlight=False, soft_wrap=True)
     return status
 
 
-def _explanations(plan: Plan, own: Sequence[str], summary: Summary) -> Iterator[str]:
+def _explanations(plan: Plan, own: Sequence[str], summary: Summary, full: bool) -> Iterator[str]:
     """What each failing function of the user's does wrong, as check() says it.
 
     It runs in this process, so not if the function crashed or did not end.
@@ -129,7 +131,7 @@ def _explanations(plan: Plan, own: Sequence[str], summary: Summary) -> Iterator[
         failed = lines[["defect", "error"]].to_numpy().sum()
         unsafe = lines[[word for word in ("timeout", "crash") if word in lines]].to_numpy().sum()
         if failed and not unsafe:
-            yield checking.explain(name, plan)
+            yield checking.explain(name, plan, full)
 
 
 @contextmanager

@@ -91,10 +91,23 @@ def test_bad_input_is_said_and_never_run(step, tmp_path, inputs, status, verdict
     assert not (tmp_path / "struck").exists()
 
 
+def test_each_use_in_a_job_has_a_report_of_its_own(step):
+    _, _, first, summary = step(RIGHT)
+    assert "# crosscheck" in summary
+    status, out, second, summary = step(RIGHT, CASES="many", ARTIFACT="mine")
+    assert (status, second["verdict"]) == (2, "bad input")
+    assert "# crosscheck" not in summary
+    assert "'many' is not a valid integer" in summary
+    assert out.startswith("::error title=crosscheck::crosscheck: ")
+    assert first["report"] != second["report"]
+    assert (Path(first["report"]) / "report.html").exists()
+    assert (first["artifact"], second["artifact"]) == ("crosscheck", "mine-2")
+
+
 def test_every_input_and_output_is_described_and_used():
     action = yaml.safe_load((ACTION / "action.yml").read_text())
     assert {"engine", "cases", "baseline"} <= set(action["inputs"])
-    assert {"verdict", "report"} == set(action["outputs"])
+    assert {"verdict", "report", "artifact"} == set(action["outputs"])
     whole = [*action["inputs"].values(), *action["outputs"].values()]
     assert all(entry["description"] for entry in whole)
     steps = action["runs"]["steps"]

@@ -77,6 +77,12 @@ def test_a_bad_option_is_one_sentence(here, plugin):
     result.stderr.fnmatch_lines(["*'few' is not a whole number*"])
 
 
+def test_a_seed_that_no_row_holds_is_one_sentence(here, plugin):
+    result = here.runpytest_subprocess(*plugin, "--crosscheck-seed", str(2**63))
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*must be a whole number up to 9223372036854775807*"])
+
+
 def test_nothing_is_said_where_nothing_was_checked(pytester, plugin):
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess(*plugin)

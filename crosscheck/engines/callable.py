@@ -298,15 +298,23 @@ def _their_frames(error: BaseException) -> list[traceback.FrameSummary]:
     return [frame for frame in frames if frame.filename != __file__]
 
 
-def their_traceback(error: BaseException, last: int | None = None) -> str:
-    """The traceback of a user's function, but for our call of it; its `last` frames, or all."""
+LAST_FRAMES = 2
+"""Calls of a traceback that are shown: where it was raised, and what called that."""
+
+
+def their_traceback(error: BaseException, full: bool = False) -> str:
+    """The traceback of a user's function, but for our call of it: the last lines, or `full`.
+
+    In full it begins with the exceptions that led to it.
+    """
     frames = _their_frames(error)
-    shown = frames if last is None else frames[-last:]
-    left = f"  … {len(frames) - len(shown)} more\n" if len(shown) < len(frames) else ""
-    lines = [left, *traceback.format_list(shown), *traceback.format_exception_only(error)]
-    chained = error.__cause__ if last is None else None
-    before = f"{their_traceback(chained)}\nwhich led to:\n" if chained is not None else ""
-    return before + "".join(lines).rstrip("\n")
+    shown = frames if full else frames[-LAST_FRAMES:]
+    hidden = len(frames) - len(shown)
+    before = [f"  … and {hidden} calls above (shown in full with -v)\n"] if hidden else []
+    if full and error.__cause__ is not None:
+        before = [f"{their_traceback(error.__cause__, full)}\nwhich led to:\n"]
+    lines = [*before, *traceback.format_list(shown), *traceback.format_exception_only(error)]
+    return "".join(lines).rstrip("\n")
 
 
 def hint(error: Exception, case: Case) -> str:
