@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from crosscheck import files
+from crosscheck import extras, files
 from crosscheck.audit.proceedings import Plan, audit
 from crosscheck.reports import (
     audit_csv,
@@ -58,6 +58,8 @@ def run(
     unknown = [ending for ending in formats if ending not in FORMATS]
     if unknown:
         raise ValueError(f"unknown format {unknown[0]!r}: known are {', '.join(FORMATS)}")
+    if "html" in formats:
+        extras.require("--format html", "matplotlib")
     if os.sep in name or not name:
         raise ValueError(f"{name!r} is not the name of a file")
     _prepare(out)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from crosscheck import files, picturing, sweeping, timing, worker
+from crosscheck import extras, files, picturing, sweeping, timing, worker
 from crosscheck.contestants import (
     case_of,
     has_cpp_compiler,
@@ -263,6 +263,8 @@ def main(parts: Sequence[str], extent: Extent, out: Path | None) -> int:
     for name in parts:
         if name not in PARTS:
             raise ValueError(f"unknown part {name!r}: known are {', '.join(PARTS)}")
+    if out is not None:
+        extras.require("--out", "matplotlib")
     try:
         tables = run(parts, extent)
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck import outcome, sampling, shrinking, suite
+from crosscheck import extras, outcome, sampling, shrinking, suite
 from crosscheck.diagnosis import Diagnosis, diagnose
 from crosscheck.distribution import LEAST, Distribution
 from crosscheck.engines import callable as user_engine, names
@@ -179,14 +179,14 @@ def explained(report: Report, engine: CallableEngine, plan: Plan, address: str =
     told = _Told(report, engine, plan)
     with np.errstate(all="ignore"):
         diagnosis = None if told.changes else told.diagnosis()
-        smallest = told.smallest()
+        smallest, without = told.smallest()
     shown = report.errors[report.errors["verdict"] == "DEFECT"]
     case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
     case = told.cases.get(case_id)
     place = address or user_engine.address(engine.function) or f"FILE.py:{_own_name(engine)}"
     drawn = plan.distribution
     line = drawn.line(case.id, place, engine.arrays, shrink=True) if case is not None else ""
-    notes = (*told.changes, *_notes(engine))
+    notes = (*told.changes, *_notes(engine), *without)
     return replace(
         report, diagnosis=diagnosis, smallest=smallest, line=line, notes=notes, cause=engine.cause
     )
@@ -246,17 +246,19 @@ class _Told:
             return _on_squares(self.engine, self.plan) if self.raised else None
         return diagnose(self.engine, self._of_one_dtype(self.answered), self.failing)
 
-    def smallest(self) -> Case | None:
-        """The smallest failing case, from the smallest of the run's own."""
+    def smallest(self) -> tuple[Case | None, tuple[str, ...]]:
+        """The smallest failing case, from the smallest of the run's own; or a note on why not."""
         failing = self.failing or set(self.raised)
         found = [case for name, case in self.cases.items() if name in failing]
         if not found:
-            return None
+            return None, ()
         start = min(found, key=lambda case: case.architecture.parameters * case.samples)
         try:
-            return shrinking.shrink(self.engine, start, SHRINKING_SECONDS)
+            return shrinking.shrink(self.engine, start, SHRINKING_SECONDS), ()
+        except extras.Missing as missing:
+            return None, (f"Note: {missing}",)
         except ValueError:  # it fails no more: the function is not repeatable
-            return None
+            return None, ()
 
 
 def _notes(engine: CallableEngine) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from crosscheck import extras
 from crosscheck.plan import Plan, Span
 from crosscheck.pool import Limits, Pool
 
@@ -86,12 +87,9 @@ class Cluster:
 
 
 def _connect(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ValueError(
-            "--dask needs distributed, which is not installed: pip install 'gradcrosscheck[dask]'"
-        ) from None
+    extras.require("--dask", "distributed")
+    from distributed import Client
+
     try:
         return Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TimeoutError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import rows
-from crosscheck.checking import LAST_FRAMES, Report
+from crosscheck.checking import Report
 from crosscheck.engines import callable as user_engine
 from crosscheck.formats import FORMATS
 from crosscheck.programs.judge import OPAQUE, Findings
@@ -84,8 +84,7 @@ class GradientReport(Report):
         for one, judged in self._raised():
             parts.append(f"ERROR  {one.trial.subject.name}, mode {judged.mode}: {judged.message}")
             if judged.cause is not None:
-                lines = None if full else LAST_FRAMES
-                parts.append(user_engine.their_traceback(judged.cause, lines))
+                parts.append(user_engine.their_traceback(judged.cause, full))
             break
         parts = parts or [self._open()]
         if self.smallest_arguments is not None:

@@ -5,13 +5,16 @@ case itself.
 """
 
 import random
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from crosscheck import extras
 from crosscheck.engines.conformity import Malformed, require
 from crosscheck.engines.interface import Engine
 from crosscheck.engines.state import change
@@ -101,8 +104,9 @@ def size(case: Case) -> tuple[float, ...]:
 def shrink(engine: Engine, case: Case, seconds: float) -> Case:
     """The smallest case found in the time that fails in the same way; the case itself at worst.
 
-    Raises ValueError where the case does not fail.
+    Raises ValueError where the case does not fail, Missing where hypothesis is not installed.
     """
+    extras.require("looking for the smallest case that fails", "hypothesis")
     found = failure(engine, case)
     if found is None:
         raise ValueError(f"{case.id} does not fail with {engine.name}: there is nothing to shrink")
@@ -129,10 +133,25 @@ def _search(strategy: Any, hunt: Hunt) -> bool:
         phases=[Phase.generate, Phase.shrink],
     )
     try:
-        find(strategy, hunt.fails, settings=quiet, random=random.Random(0))
+        with _nothing_kept():
+            find(strategy, hunt.fails, settings=quiet, random=random.Random(0))
     except HypothesisException:
         return False
     return True
+
+
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """No folder .hypothesis where the user happens to be; the user's own choice stays."""
+    from hypothesis import configuration
+
+    before = vars(configuration).get("__hypothesis_home_directory")
+    with tempfile.TemporaryDirectory(prefix="crosscheck-") as place:
+        configuration.set_hypothesis_home_dir(place)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
 
 
 def _small_networks(case: Case) -> Any:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from crosscheck.audit import paths
 from crosscheck.audit.trial import RivalSides
-from crosscheck.engines.names import EXTRAS
+from crosscheck.extras import EXTRAS
 from crosscheck.values import Array, Case
 
 

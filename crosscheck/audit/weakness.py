@@ -13,8 +13,8 @@ import numpy as np
 from flint import arb
 
 from crosscheck import oracle
-from crosscheck.engines.names import EXTRAS
 from crosscheck.engines.paper_numpy import sigma
+from crosscheck.extras import EXTRAS
 from crosscheck.formats import FORMATS
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.values import Array

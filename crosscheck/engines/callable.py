@@ -16,6 +16,7 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.conformity import Malformed
 from crosscheck.engines.interface import Unsupported
 from crosscheck.engines.user_file import Folder, folder_of, load
+from crosscheck.extras import EXTRAS, sentence
 from crosscheck.values import Architecture, Array, Case, Gradients
 
 UserFunction = Callable[..., Any]
@@ -54,10 +55,10 @@ def dialect(arrays: str) -> Dialect:
     try:
         return DIALECTS[arrays]()
     except ModuleNotFoundError as error:
-        raise Unsupported(
-            f'arrays="{arrays}" needs {error.name}, which is not installed: '
-            f"pip install 'gradcrosscheck[{arrays}]'"
-        ) from None
+        library = (error.name or "").split(".")[0]
+        if library not in EXTRAS:
+            raise
+        raise Unsupported(sentence(f'arrays="{arrays}"', library)) from None
 
 
 class CallableEngine:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from crosscheck.engines import third_party
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.extras import EXTRAS, sentence
 
 NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -27,9 +28,6 @@ DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.packed", "jax.gra
 
 SAMPLED: tuple[tuple[str, int], ...] = (("jax.grad", 20),)
 """Engines that take only the indices divisible by a number, in a run that names none."""
-
-EXTRAS = {"torch": "torch", "jax": "jax", "jaxlib": "jax"}
-"""Which of our extras installs a missing top-level module."""
 
 
 def nearest(name: str, known: list[str], what: str) -> str:
@@ -64,11 +62,8 @@ def load(name: str) -> Engine:
     try:
         engine: Engine = getattr(import_module(module), maker)()
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
+        library = (error.name or "").split(".")[0]
+        if library not in EXTRAS:
             raise
-        raise Unsupported(
-            f"{name} needs {error.name}, which is not installed: "
-            f"pip install 'gradcrosscheck[{extra}]'"
-        ) from None
+        raise Unsupported(sentence(name, library)) from None
     return engine

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from crosscheck import files
+from crosscheck import extras, files
 from crosscheck.finished import FinishedRun
 from crosscheck.reports import difference, tables, terminal
 from crosscheck.reports.words import headline
@@ -17,16 +17,18 @@ from crosscheck.reports.words import headline
 class Format(NamedTuple):
     """The module with `report(run) -> str`, and the name of the file it makes.
 
-    Without a module the report is a file that every run has: its rows.
+    Without a module the report is a file that every run has: its rows. `needs` is a library that
+    not everybody has.
     """
 
     module: str
     file: str
+    needs: str = ""
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "html": Format("crosscheck.reports.html", "report.html"),
+        "html": Format("crosscheck.reports.html", "report.html", "matplotlib"),
         "md": Format("crosscheck.reports.markdown", "report.md"),
         "csv": Format("", "report.csv"),
         "parquet": Format("", "report.parquet"),
@@ -43,10 +45,12 @@ SHOWN = ("full", "concise", "md", "json", "junit", "github")
 
 
 def require(formats: Sequence[str]) -> None:
-    """Raises ValueError for a format that there is not."""
+    """Raises ValueError for a format that there is not, Missing for one without its library."""
     for name in formats:
         if name not in FORMATS:
             raise ValueError(f"unknown format {name!r}: known are {', '.join(FORMATS)}")
+        if FORMATS[name].needs:
+            extras.require(f"--format {name}", FORMATS[name].needs)
 
 
 def render(run: FinishedRun, name: str) -> str:
