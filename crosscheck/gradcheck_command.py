@@ -105,7 +105,7 @@ def made(make: Make, seed: int, index: int) -> tuple[Sequence[Any], Mapping[str,
     try:
         given = make(*generator)
     except Exception as error:
-        text = user_engine.their_traceback(error, 2)
+        text = user_engine.their_traceback(error)
         raise ValueError(f"the arguments could not be made:\n{text}") from error
     if given is None:
         raise ValueError("the arguments' function returned None: is a return missing?")
