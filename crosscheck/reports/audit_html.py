@@ -41,7 +41,7 @@ def text(found: Found) -> str:
         digits=[audit_drawings.digits(found, dtype) for dtype in _dtypes(found)],
         methods=list(dict.fromkeys(row["method"] for row in found["weakness"])),
         lines=audit_drawings.LINES,
-        remarks=_remarks(found),
+        remarks=list(summaries.remarks(found).items()),
         formulas=formulas,
     )
     return page + "\n"
@@ -159,13 +159,3 @@ def _whole(found: Found) -> list[dict[str, Any]]:
         for route, meaning in found["routes"].items()
         for reading in found["plan"]["readings"]
     ]
-
-
-def _remarks(found: Found) -> list[tuple[str, list[str]]]:
-    remarks = [
-        ("Where a wrong equation happens to hold", summaries.coincidences(found)),
-        ("Where nothing can be said", summaries.undecided(found)),
-        ("Where the judges disagree", summaries.disagreements(found)),
-        ("Judges that were not asked", summaries.absences(found)),
-    ]
-    return [(title, sentences) for title, sentences in remarks if sentences]

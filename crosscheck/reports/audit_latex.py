@@ -4,26 +4,7 @@ import re
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.words import short
-
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "#": r"\#",
-    "_": r"\_",
-    "^": r"\^{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "~": r"\textasciitilde{}",
-    "…": r"\dots{}",
-    "σ": r"$\sigma$",
-    "∂": r"$\partial$",
-    "′": r"$'$",
-}
-"""Characters that LaTeX reads as something else, or that its fonts may lack."""
-
+from crosscheck.reports.latex import escape
 
 OPEN, CLOSE = r"\begingroup\small\renewcommand{\arraystretch}{2}", r"\endgroup"
 """Around the tables: fractions in lines of text need the room."""
@@ -40,14 +21,13 @@ def text(found: Found) -> str:
     return "\n".join([*head, OPEN, *tables, CLOSE]) + "\n"
 
 
-def escaped(words: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(SPECIAL.get(letter, letter) for letter in words)
-
-
 def _words(verdicts: str) -> str:
     """Verdicts with their layers, N and N-1, as mathematics that is not broken."""
-    return re.sub(r"\bN(-\d+)?\b", r"${\g<0>}$", escaped(verdicts))
+    return re.sub(r"\bN(?:\{-\}(\d+)|\b)", _layer, escape(verdicts))
+
+
+def _layer(name: re.Match[str]) -> str:
+    return f"$N-{name[1]}$" if name[1] else "$N$"
 
 
 def _equations(found: Found) -> list[str]:
@@ -55,15 +35,12 @@ def _equations(found: Found) -> list[str]:
     readings = found["plan"]["readings"]
     lines = [r"\begin{longtable}{l" + "p{44mm}" * len(readings) + "r}", r"\toprule"]
     lines += [" & " + " & ".join(readings) + r" & error \\", *UNDER_HEAD]
-    for equation in found["equations"]:
-        rows = [summaries.rows_of(found, equation["id"], reading) for reading in readings]
-        error = summaries.largest_error([r for of in rows for r in of], "FAILS")
-        verdicts = " & ".join(r"\raggedright " + _words(summaries.in_words(of)) for of in rows)
+    across = len(readings) + 1
+    for equation, verdicts, error in summaries.by_equation(found):
+        cells = " & ".join(r"\raggedright " + _words(verdict) for verdict in verdicts)
         formula = f"${equation['left']} = {equation['right']}$"
-        shown = "" if error is None else short(error)
-        across = len(readings) + 1
         lines.append(rf"{equation['id']} & \multicolumn{{{across}}}{{l}}{{{formula}}} \\*")
-        lines.append(rf" & {verdicts} & {shown} \\")
+        lines.append(rf" & {cells} & {error} \\")
     return [*lines, r"\bottomrule", r"\end{longtable}"]
 
 
@@ -72,6 +49,6 @@ def _remedies(found: Found) -> list[str]:
     lines += [r" & reading & $l$ & correction & verdict \\", *UNDER_HEAD]
     for row in found["remedies"]:
         formula = f"${row['left']} = {row['right']}$" if row["correction"] else ""
-        cells = [escaped(row["equation"]), row["reading"], f"${row['layer']}$", formula]
+        cells = [escape(row["equation"]), row["reading"], f"${row['layer']}$", formula]
         lines.append(" & ".join([*cells, row.get("verdict", "")]) + r" \\")
     return [*lines, r"\bottomrule", r"\end{longtable}"]

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.words import short
 
 SHOWN_Z = (0.0, 4.0, 8.0, 12.0, 15.0, 16.5, 20.0, 25.0, 30.0, 35.0, 37.0, 40.0)
 """Rows of the table of digits; the files have every half."""
@@ -19,9 +18,8 @@ def text(found: Found) -> str:
     parts += ["## The gradients they compose to", _routes(found), _whole(found)]
     parts += ["## Digits left in σ′", _weakness_text(), _weakness(found)]
     parts += ["## Notes", bullets(found["notes"])]
-    for title, sentences in _remarks(found):
-        if sentences:
-            parts += [f"## {title}", bullets(sentences)]
+    for title, sentences in summaries.remarks(found).items():
+        parts += [f"## {title}", bullets(sentences)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -37,14 +35,11 @@ def _opening(found: Found) -> list[str]:
 
 
 def _equations(found: Found) -> str:
+    lines = [
+        [equation["id"], f"`{equation['text'].rstrip('.')}`", *map(_bold, verdicts), error]
+        for equation, verdicts, error in summaries.by_equation(found)
+    ]
     readings = found["plan"]["readings"]
-    lines = []
-    for equation in found["equations"]:
-        rows = [summaries.rows_of(found, equation["id"], reading) for reading in readings]
-        error = summaries.largest_error([r for of in rows for r in of], "FAILS")
-        verdicts = [_bold(summaries.in_words(of)) for of in rows]
-        formula = f"`{equation['text'].rstrip('.')}`"
-        lines.append([equation["id"], formula, *verdicts, "" if error is None else short(error)])
     return table(["", "as printed", *readings, "largest error where it fails"], lines)
 
 
@@ -85,14 +80,8 @@ def _routes(found: Found) -> str:
 
 
 def _whole(found: Found) -> str:
-    depths = sorted({row["layers"] for row in found["whole"]})
-    lines = [
-        [route, reading, layers, *summaries.whole_in_words(found, route, reading, layers)]
-        for route in found["routes"]
-        for reading in found["plan"]["readings"]
-        for layers in depths
-    ]
-    return table(["route", "reading", "N", "right", "wrong", "what is wrong with it"], lines)
+    head = ["route", "reading", "N", "right", "wrong", "what is wrong with it"]
+    return table(head, summaries.composed(found))
 
 
 def _weakness_text() -> str:
@@ -112,15 +101,6 @@ def _weakness(found: Found) -> str:
         digits = [summaries.digits_at(found, z, dtype) for dtype in dtypes]
         lines.append([f"{z:g}", *(f"{of[method]:.1f}" for of in digits for method in methods)])
     return table(head, lines)
-
-
-def _remarks(found: Found) -> list[tuple[str, list[str]]]:
-    return [
-        ("Where a wrong equation happens to hold", summaries.coincidences(found)),
-        ("Where nothing can be said", summaries.undecided(found)),
-        ("Where the judges disagree", summaries.disagreements(found)),
-        ("Judges that were not asked", summaries.absences(found)),
-    ]
 
 
 def bullets(sentences: Iterable[str]) -> str:

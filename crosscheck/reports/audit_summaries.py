@@ -1,7 +1,9 @@
 """What every report of the audit says, in words: shared by terminal, Markdown, LaTeX and HTML."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from crosscheck.reports.words import short
 
 Found = dict[str, Any]
 Row = dict[str, Any]
@@ -35,6 +37,14 @@ def largest_error(rows: Iterable[Row], verdict: str) -> float | None:
     """The largest error of the rows with a verdict, or None."""
     errors = [row["max_abs_error"] for row in rows if row["verdict"] == verdict]
     return max(errors, default=None)
+
+
+def by_equation(found: Found) -> Iterator[tuple[Row, list[str], str]]:
+    """Each equation, its verdicts in words under each reading, its largest error where it fails."""
+    for equation in found["equations"]:
+        readings = [rows_of(found, equation["id"], name) for name in found["plan"]["readings"]]
+        error = largest_error([row for rows in readings for row in rows], "FAILS")
+        yield equation, [in_words(rows) for rows in readings], "" if error is None else short(error)
 
 
 def remedy(found: Found, row: Row) -> Row | None:
@@ -100,6 +110,26 @@ def undecided(found: Found) -> list[str]:
         for row in found["rows"]
         if row["undecided_on"]
     ]
+
+
+def remarks(found: Found) -> dict[str, list[str]]:
+    """What a reader must know besides: sentences by title, where there are any."""
+    titled = {
+        "Where a wrong equation happens to hold": coincidences(found),
+        "Where nothing can be said": undecided(found),
+        "Where the judges disagree": disagreements(found),
+        "Judges that were not asked": absences(found),
+    }
+    return {title: sentences for title, sentences in titled.items() if sentences}
+
+
+def composed(found: Found) -> Iterator[tuple[str, str, int, str, str, str]]:
+    """Of each gradient composed of the equations: route, reading, N, and `whole_in_words`."""
+    depths = sorted({row["layers"] for row in found["whole"]})
+    for route in found["routes"]:
+        for reading in found["plan"]["readings"]:
+            for layers in depths:
+                yield route, reading, layers, *whole_in_words(found, route, reading, layers)
 
 
 def whole_in_words(found: Found, route: str, reading: str, layers: int) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ from rich.text import Text
 
 from crosscheck.reports import audit_summaries as summaries
 from crosscheck.reports.audit_summaries import Found
-from crosscheck.reports.words import short
 
 STYLES = {"FAILS": "bold red", "HOLDS": "green", "UNDEFINED": "dim", "UNDECIDED": "yellow"}
 
@@ -52,11 +51,8 @@ def _table(title: str, *columns: str) -> Table:
 def _equations(found: Found) -> Table:
     readings = found["plan"]["readings"]
     shown = _table("Equations", "", *readings, "error where it fails")
-    for equation in found["equations"]:
-        rows = [summaries.rows_of(found, equation["id"], reading) for reading in readings]
-        error = summaries.largest_error([r for of in rows for r in of], "FAILS")
-        cells = [_coloured(summaries.in_words(of)) for of in rows]
-        shown.add_row(equation["id"], *cells, "" if error is None else short(error))
+    for equation, verdicts, error in summaries.by_equation(found):
+        shown.add_row(equation["id"], *map(_coloured, verdicts), error)
     return shown
 
 
@@ -77,10 +73,6 @@ def _remedies(found: Found) -> Table:
 
 def _whole(found: Found) -> Table:
     shown = _table("Gradients composed of them", "route", "reading", "N", "right", "wrong", "by")
-    depths = sorted({row["layers"] for row in found["whole"]})
-    for route in found["routes"]:
-        for reading in found["plan"]["readings"]:
-            for layers in depths:
-                words = summaries.whole_in_words(found, route, reading, layers)
-                shown.add_row(route, reading, str(layers), *words)
+    for line in summaries.composed(found):
+        shown.add_row(*map(str, line))
     return shown
