@@ -1,6 +1,6 @@
 """What gradcheck() found: rows like those of a run, and the message for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,6 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
     ]
     name = tried[0].trial.subject.name
     columns = rows.case_columns([name])
-    cases = pd.DataFrame([_case_row(seed, one, name) for one in tried])
     notes = [note for one in tried for judged in one.modes for note in judged.notes]
     notes += [
         f"not covered: mode {judged.mode}: {judged.message}"
@@ -145,21 +144,25 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
     ]
     causes = [judged.cause for one in tried for judged in one.modes if judged.cause is not None]
     return GradientReport(
-        _typed(pd.DataFrame(errors, columns=list(rows.GRADIENTS)), rows.GRADIENTS),
-        _typed(cases.reindex(columns=list(columns)), columns),
+        _frame(errors, rows.GRADIENTS),
+        _frame([_case_row(seed, one, name) for one in tried], columns),
         notes=tuple(dict.fromkeys(notes)),
         cause=next((cause for cause in causes if isinstance(cause, Exception)), None),
         tried=tuple(tried),
     )
 
 
-def _typed(frame: pd.DataFrame, columns: Any) -> pd.DataFrame:
+EMPTY: dict[str, Any] = {"str": "", "int64": 0, "float64": float("nan")}
+"""What stands in a column of which a row says nothing."""
+
+
+def _frame(lines: Sequence[Mapping[str, Any]], columns: Mapping[str, rows.Column]) -> pd.DataFrame:
+    """Rows as a frame with these columns, each of its type."""
+    content = {}
     for name, column in columns.items():
-        if column.dtype == "str":
-            frame[name] = frame[name].astype(object).fillna("")
-        elif column.dtype == "int64":
-            frame[name] = frame[name].fillna(0)
-    return frame.astype({name: column.dtype for name, column in columns.items()})
+        values = [line.get(name, EMPTY[column.dtype]) for line in lines]
+        content[name] = pd.Series(values, dtype=column.dtype)
+    return pd.DataFrame(content)
 
 
 def case_id(seed: int, one: Tried) -> str:

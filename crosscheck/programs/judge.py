@@ -128,13 +128,15 @@ def _compared(exact: Enclosed, rule: Enclosed, place: int) -> Ruling:
 def _is_wide(exact: Enclosed, rule: Enclosed, place: int) -> bool:
     """Whether a small mistake could hide in the enclosures."""
     with np.errstate(all="ignore"):
-        size = np.abs(exact.middle[place]).astype(np.float64)
-        width = exact.radius[place] + rule.radius[place]
-    return bool(np.any(~(width <= WIDE * size) & (width > 0)))
+        largest = float(np.max(np.abs(exact.middle[place]), initial=0.0))
+        width = float(np.max(exact.radius[place] + rule.radius[place], initial=0.0))
+    share = WIDE if exact.source == "float64" else WIDE_IN_FLOAT64
+    return not width <= share * largest and width > 0
 
 
-WIDE = 2.0**-30
-"""Enclosures wider than this share of the gradient are narrowed by balls where that is cheap."""
+WIDE, WIDE_IN_FLOAT64 = 2.0**-20, 2.0**-30
+"""Enclosures wider than this share of the largest entry are narrowed by balls, if that is cheap:
+for formats narrower than float64, and for float64."""
 
 
 def _times(exact: Enclosed, rule: Enclosed, place: int) -> float | None:
