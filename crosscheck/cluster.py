@@ -7,32 +7,86 @@ with there as they are here; the part comes back to this process, which alone wr
 import multiprocessing
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosscheck import extras
 from crosscheck.plan import Plan, Span
 from crosscheck.pool import Limits, Pool
+from crosscheck.shipping import Parcel, Unpacked, pack
 
 PER_THREAD = 3
 """Spans under way for each thread of the cluster: enough that none waits for the network."""
 
 CONNECT_SECONDS = 5.0
 
-_here = threading.local()
+
+class Employed(NamedTuple):
+    """A pool, what it was made for, and the sources of functions that it runs."""
+
+    made_for: tuple[Plan, Limits, tuple[Parcel, ...]]
+    pool: Pool
+    sources: Unpacked
+
+    def dismiss(self) -> None:
+        """End its processes."""
+        try:
+            self.pool.__exit__()
+        finally:
+            self.sources.close()
 
 
-def compute(plan: Plan, limits: Limits, span: Span) -> list[tuple[Span, bytes]]:
-    """The parts of a span, in a Dask worker."""
+class _Here(threading.local):
+    employed: Employed | None = None
+
+
+_here = _Here()
+
+
+def compute(
+    plan: Plan, limits: Limits, parcels: tuple[Parcel, ...], span: Span
+) -> list[tuple[Span, bytes]]:
+    """The parts of a span, in a Dask worker.
+
+    Whatever fails costs the pool, so that nothing of it meets the next job, and never the
+    worker's thread: what is no Exception comes back as a RuntimeError.
+
+    Raises ValueError where a function's module is another here.
+    """
+    try:
+        return list(_pool(plan, limits, parcels).results([span]))
+    except BaseException as error:
+        _dismiss()
+        if isinstance(error, Exception):
+            raise
+        raise RuntimeError(f"a Dask worker's pool ended by {type(error).__name__}") from None
+
+
+def _pool(plan: Plan, limits: Limits, parcels: tuple[Parcel, ...]) -> Pool:
+    """This thread's pool, a new one for each run."""
     # Dask starts its workers as daemons, which may have no children, lest these outlive them.
     # Ours end with their parent by themselves.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    pool = getattr(_here, "pool", None)
-    if pool is None or (pool.plan, pool.limits) != (plan, limits):
-        if pool is not None:
-            pool.__exit__()
-        pool = _here.pool = Pool(plan, limits)
-    return list(pool.results([span]))
+    made_for = (plan, limits, parcels)
+    if _here.employed is None or _here.employed.made_for != made_for:
+        _dismiss()
+        sources = Unpacked(parcels)
+        pool = Pool(replace(plan, shipped=sources.addresses), limits)
+        _here.employed = Employed(made_for, pool, sources)
+    return _here.employed.pool
+
+
+def _dismiss() -> None:
+    if _here.employed is not None:
+        employed, _here.employed = _here.employed, None
+        employed.dismiss()
+
+
+class Lost(Exception):
+    """The cluster's workers died of the run; the message says what is kept."""
+
+    exit_status = 3
 
 
 class Cluster:
@@ -44,6 +98,7 @@ class Cluster:
     def __init__(self, plan: Plan, limits: Limits, address: str) -> None:
         self.plan, self.address = plan, address
         self.limits = Limits(1, limits.timeout, limits.memory)
+        self.parcels = pack(plan.engines)
         self.client = _connect(address)
 
     def __enter__(self) -> "Cluster":
@@ -71,16 +126,23 @@ class Cluster:
             yield from parts
 
     def _submit(self, span: Span) -> Any:
-        return self.client.submit(compute, self.plan, self.limits, span, pure=False, retries=3)
+        job = (compute, self.plan, self.limits, self.parcels, span)
+        return self.client.submit(*job, pure=False, retries=3)
 
     def _result(self, future: Any) -> list[tuple[Span, bytes]]:
         from distributed import CancelledError
+        from distributed.scheduler import KilledWorker
 
         try:
             parts: list[tuple[Span, bytes]] = future.result()
         except CancelledError:
             raise ValueError(
                 f"the Dask cluster at {self.address} was lost; --resume goes on"
+            ) from None
+        except KilledWorker:
+            raise Lost(
+                f"workers of the Dask cluster at {self.address} died, one after the other, of the "
+                "same cases; what is finished is kept, and --resume goes on"
             ) from None
         future.release()
         return parts

@@ -52,7 +52,8 @@ class Plan:
     by a number. `deep` says where the checks that cost most are made, `certify` where the
     oracle is certified: "sample", "all" or "none". `accumulate` holds pairs of an engine's name,
     or "" for all, and the wider format in which it is declared to form sums. `arrays` is what a
-    user's function is handed: numpy, torch or jax.
+    user's function is handed: numpy, torch or jax. `shipped` holds pairs of a user's function and
+    the address of its copy on this machine, where its source was sent here; no row depends on it.
 
     Raises ValueError for an unknown dtype, a declared accumulator that is narrower, or a number of
     cases or a seed that is negative or beyond what rows hold.
@@ -68,6 +69,7 @@ class Plan:
     certify: str = "sample"
     accumulate: tuple[tuple[str, str], ...] = ()
     arrays: str = "numpy"
+    shipped: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("cases", "seed"):
@@ -81,6 +83,7 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """The plan for a record; `arrays` only if it is not NumPy's, as no older record has it."""
         fields = asdict(self)
+        del fields["shipped"]
         if self.arrays == Plan.arrays:
             del fields["arrays"]
         return fields
@@ -94,6 +97,10 @@ class Plan:
         for index in range(*(span or self.whole)):
             for dtype in self.dtypes:
                 yield sampling.draw(self.distribution, self.seed, index, dtype)
+
+    def address(self, engine: str) -> str:
+        """Where this engine is loaded from on this machine: its name, or that of its copy."""
+        return dict(self.shipped).get(engine, engine)
 
     def takes(self, engine: str, index: int) -> bool:
         """Whether this engine runs on the cases of this index."""

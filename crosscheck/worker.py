@@ -157,7 +157,7 @@ def _muster(job: Job) -> "Crew":
             continue
         if name not in _crew:
             _begin(LOADING, 0, number)
-            _crew[name] = suite.load(name, job.plan.arrays)
+            _crew[name] = suite.load(job.plan.address(name), job.plan.arrays)
         crew[name] = _crew[name]
     return crew
 
