@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck import files, rows, shape
+from crosscheck.distribution import Distribution
 
 PLAN: shape.Shape = {
     "engines?": [str],
@@ -18,10 +19,7 @@ PLAN: shape.Shape = {
     "cases?": int,
     "seed?": int,
     "arrays?": str,
-    "distribution?": {
-        **{f"{name}?": [int] for name in ("layers", "widths", "samples")},
-        **{f"{name}?": str for name in ("hidden", "cost")},
-    },
+    "distribution?": dict,
 }
 
 RECORD: shape.Shape = {
@@ -94,7 +92,20 @@ def read(path: Path) -> dict[str, Any]:
     text, content = parsed(path)
     _require_known(content, path)
     require_seal(text, path)
-    return _shaped(content, RECORD, path)
+    about = _shaped(content, RECORD, path)
+    if "function" not in about["plan"]:
+        _require_distribution(about["plan"], path)
+    return about
+
+
+def _require_distribution(plan: dict[str, Any], path: Path) -> None:
+    """Raises ValueError unless the plan says what its cases are drawn from."""
+    try:
+        Distribution.from_json(plan["distribution"])
+    except KeyError:
+        raise ValueError(f"{path} is damaged: plan lacks distribution") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: plan.distribution: {error}") from None
 
 
 def is_one(path: Path) -> bool:

@@ -24,7 +24,8 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 def table_as_text(table: pa.Table) -> pa.Table:
     """The same for a table of pyarrow."""
     for number, field in enumerate(table.schema):
-        if _holds_text(field.name, pa.types.is_string(field.type)):
+        string = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        if _holds_text(field.name, string):
             shown = compute.replace_substring_regex(table[field.name], FORMULA, r"'\1")
             table = table.set_column(number, field, shown)
     return table
