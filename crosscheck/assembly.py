@@ -11,7 +11,7 @@ from pyarrow import csv, parquet
 from crosscheck import rows
 from crosscheck.journal import writing
 from crosscheck.reports import spreadsheet
-from crosscheck.reports.tables import Part, Summary, Tally
+from crosscheck.reports.tables import Part, RunTally, Summary
 
 ROWS_IN_GROUP = 1 << 15
 """Rows that are gathered before they are written to Parquet as one group."""
@@ -72,7 +72,7 @@ class Assembly:
 
     def __init__(self, engines: Sequence[str], folder: Path) -> None:
         self.engines, self.folder = engines, folder
-        self._tally, self._stack = Tally(), ExitStack()
+        self._tally, self._stack = RunTally(), ExitStack()
 
     def __enter__(self) -> "Assembly":
         self._schemas = schemas(self.engines)

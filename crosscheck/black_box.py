@@ -32,7 +32,7 @@ def caught(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None
     )
 
 
-class Outcome(NamedTuple):
+class Detection(NamedTuple):
     """Whether a tensor is proved wrong, and whether one is at least suspicious."""
 
     caught: bool
@@ -41,17 +41,17 @@ class Outcome(NamedTuple):
 
 def outcome(
     evidence: Evidence, gradients: Gradients, promised: Arithmetic | None = None
-) -> Outcome:
+) -> Detection:
     """Whether any tensor is a DEFECT, and whether one is that or a SUSPECT, as check() has it.
 
     The ℓ2 bound, and what follows suspicion by it, is tried only where B proves nothing.
     """
     promised = promised or arithmetic(evidence.case.dtype)
     if caught(evidence, gradients, promised):
-        return Outcome(True, True)
+        return Detection(True, True)
     rows = judge(evidence, promised, gradients, deep=True)
     verdicts = {row["verdict"] for row in rows}
-    return Outcome("DEFECT" in verdicts, bool(verdicts & {"DEFECT", "SUSPECT"}))
+    return Detection("DEFECT" in verdicts, bool(verdicts & {"DEFECT", "SUSPECT"}))
 
 
 def _beyond(

@@ -14,7 +14,7 @@ from crosscheck import other_checkers, sampling
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.faults.catalogue import FaultyEngine, variants
-from crosscheck.faults.viability import Exact, viable
+from crosscheck.faults.viability import ExactGradient, viable
 from crosscheck.other_checkers import Check
 from crosscheck.values import Array, Case
 
@@ -43,7 +43,7 @@ def compare(count: int, seed: int) -> pd.DataFrame:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for case in _networks(count, seed):
-            exact, settings = right.gradients(case).tensors(), Exact(case)
+            exact, settings = right.gradients(case).tensors(), ExactGradient(case)
             lines += _judged(checks, case, exact, "no mistake: false alarms")
             for fault, parameters in variants():
                 if fault.possible(case) and fault.repeatable and fault.needs.met_by(case):

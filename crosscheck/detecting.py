@@ -17,7 +17,7 @@ from crosscheck.examination import FIRST_INDEX, SCALES, Examination, network
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import FaultyEngine
 from crosscheck.faults.interface import Fault, Parameters
-from crosscheck.faults.viability import Exact, viable
+from crosscheck.faults.viability import ExactGradient, viable
 from crosscheck.proportions import interval
 from crosscheck.shrinking import OutOfTime
 from crosscheck.values import Case
@@ -29,45 +29,47 @@ BLOCK = 10
 """Networks that a process takes at a time."""
 
 
-class Block(NamedTuple):
+class NetworkBlock(NamedTuple):
     """Networks of one stratum: the indices start … stop - 1."""
 
-    of: Examination
+    extent: Examination
     dtype: str
     scale: float
     start: int
     stop: int
 
 
-def trials(of: Examination, jobs: int = 1) -> pd.DataFrame:
+def trials(extent: Examination, jobs: int = 1) -> pd.DataFrame:
     """A row per mistake and network: its names, where it was made, `outcome` and `flagged`."""
-    end = FIRST_INDEX + of.cases
+    end = FIRST_INDEX + extent.cases
     blocks = [
-        Block(of, dtype, scale, start, min(start + BLOCK, end))
-        for dtype in of.dtypes
+        NetworkBlock(extent, dtype, scale, start, min(start + BLOCK, end))
+        for dtype in extent.dtypes
         for scale in SCALES
         for start in range(FIRST_INDEX, end, BLOCK)
     ]
     return pd.concat(map(pd.DataFrame, workforce.each(_block, blocks, jobs)), ignore_index=True)
 
 
-def _block(block: Block) -> list[dict[str, Any]]:
+def _block(block: NetworkBlock) -> list[dict[str, Any]]:
     return [
         row
         for index in range(block.start, block.stop)
-        for row in _on(block.of, block.scale, network(block.of, block.dtype, block.scale, index))
+        for row in _on(
+            block.extent, block.scale, network(block.extent, block.dtype, block.scale, index)
+        )
     ]
 
 
-def _on(of: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[dict[str, Any]]:
+def _on(extent: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[dict[str, Any]]:
     evidence = [Evidence(case) for case in pair]
-    exact = [Exact(case) for case in pair]
+    exact = [ExactGradient(case) for case in pair]
     for fault, parameters in catalogue.variants():
         square = fault.needs.equal_from is not None
         case = pair[square]
         if case.dtype not in fault.dtypes:
             continue
-        found = _outcome(of, fault, parameters, evidence[square], exact[square])
+        fate = _outcome(extent, fault, parameters, evidence[square], exact[square])
         yield {
             "fault": fault.id,
             "variant": fault.label(parameters),
@@ -76,13 +78,13 @@ def _on(of: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[dict
             "dtype": case.dtype,
             "scale": scale,
             "index": case.index,
-            "outcome": found.outcome,
-            "flagged": found.flagged,
-            "ordered": found.ordered,
+            "outcome": fate.outcome,
+            "flagged": fate.flagged,
+            "ordered": fate.ordered,
         }
 
 
-class Found(NamedTuple):
+class Fate(NamedTuple):
     """What came of a mistake; `ordered`: it is caught where the engine names its order."""
 
     outcome: str
@@ -91,22 +93,26 @@ class Found(NamedTuple):
 
 
 def _outcome(
-    of: Examination, fault: Fault, parameters: Parameters, evidence: Evidence, exact: Exact
-) -> Found:
+    extent: Examination,
+    fault: Fault,
+    parameters: Parameters,
+    evidence: Evidence,
+    exact: ExactGradient,
+) -> Fate:
     """What came of one mistake on one network."""
     case = evidence.case
     try:
-        with limited(of.seconds):
+        with limited(extent.seconds):
             if not fault.applies(case) or not viable(fault, case, parameters, exact):
-                return Found("unviable")
+                return Fate("unviable")
             gradients = FaultyEngine(fault, parameters).gradients(case)
     except OutOfTime:
-        return Found("timeout")
-    found = black_box.outcome(evidence, gradients)
-    if found.caught:
-        return Found("caught", True, True)
+        return Fate("timeout")
+    judged = black_box.outcome(evidence, gradients)
+    if judged.caught:
+        return Fate("caught", True, True)
     ordered = black_box.outcome(evidence, gradients, black_box.of_order(case.dtype))
-    return Found("missed", found.flagged, ordered.caught)
+    return Fate("missed", judged.flagged, ordered.caught)
 
 
 OUTCOMES = ("caught", "missed", "unviable", "timeout")

@@ -25,10 +25,10 @@ BLOCK = 100
 """Cases that a process takes at a time."""
 
 
-class Block(NamedTuple):
+class CaseBlock(NamedTuple):
     """Cases of one dtype: the indices start … stop - 1, for these engines."""
 
-    of: Examination
+    extent: Examination
     engines: tuple[str, ...]
     dtype: str
     start: int
@@ -36,14 +36,14 @@ class Block(NamedTuple):
 
 
 def count(
-    of: Examination, engines: Sequence[str] = (*CORRECT, *DEAR), jobs: int = 1
+    extent: Examination, engines: Sequence[str] = (*CORRECT, *DEAR), jobs: int = 1
 ) -> pd.DataFrame:
     """A line per engine and dtype: its cases and those judged DEFECT (false alarms), and, of
     those on which the ℓ2 bound and what follows it were tried, how many are SUSPECT."""
     blocks = [
-        Block(of, tuple(engines), dtype, start, min(start + BLOCK, of.correct))
-        for dtype in of.dtypes
-        for start in range(0, of.correct, BLOCK)
+        CaseBlock(extent, tuple(engines), dtype, start, min(start + BLOCK, extent.correct))
+        for dtype in extent.dtypes
+        for start in range(0, extent.correct, BLOCK)
     ]
     rows = [row for found in workforce.each(_block, blocks, jobs) for row in found]
     keys, counted = ["engine", "dtype"], ["cases", "false alarms", "with ℓ2", "suspected"]
@@ -51,11 +51,11 @@ def count(
     return frame.groupby(keys, sort=False)[counted].sum().reset_index().sort_values(keys)
 
 
-def _block(block: Block) -> list[dict[str, Any]]:
+def _block(block: CaseBlock) -> list[dict[str, Any]]:
     """The counts of each engine on the block's cases."""
-    of = Distribution(widths=block.of.widths)
+    distribution = Distribution(widths=block.extent.widths)
     cases = [
-        sampling.draw(of, block.of.seed, index, block.dtype)
+        sampling.draw(distribution, block.extent.seed, index, block.dtype)
         for index in range(block.start, block.stop)
     ]
     evidence = [Evidence(case) for case in cases]

@@ -45,7 +45,7 @@ negations are one. Nobody could know better, but it is not counted as right."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class WrongEngine:
     """An engine that is wrong, in a dtype; `truth` is what it does, None if nothing known."""
 
     kind: str
@@ -55,24 +55,24 @@ class Trial:
     square: bool = False
 
 
-def trials(of: Examination) -> list[Trial]:
+def trials(extent: Examination) -> list[WrongEngine]:
     """All trials of one run, in an order that depends on nothing but the catalogue."""
     right = names.load("paper-contracted")
     return [
         trial
-        for dtype in of.dtypes
+        for dtype in extent.dtypes
         for trial in (*_single(dtype), *_pairs(dtype), *_distorted(dtype, right))
     ]
 
 
-def _single(dtype: str) -> Iterator[Trial]:
+def _single(dtype: str) -> Iterator[WrongEngine]:
     for fault, parameters in catalogue.variants():
         if dtype in fault.dtypes:
             engine = FaultyEngine(fault, parameters)
-            yield Trial(ONE, dtype, engine, Hypothesis(fault, parameters), _is_square(fault))
+            yield WrongEngine(ONE, dtype, engine, Hypothesis(fault, parameters), _is_square(fault))
 
 
-def _pairs(dtype: str) -> Iterator[Trial]:
+def _pairs(dtype: str) -> Iterator[WrongEngine]:
     """Each mistake that is none of scale, with the next of the factors on top.
 
     One that gives other numbers at every call has no gradient to put a factor on.
@@ -84,36 +84,36 @@ def _pairs(dtype: str) -> Iterator[Trial]:
             factors += 1
             engine = ScaledEngine(FaultyEngine(fault, parameters), factor)
             truth = Hypothesis(fault, parameters, factor)
-            yield Trial(TWO, dtype, engine, truth, _is_square(fault))
+            yield WrongEngine(TWO, dtype, engine, truth, _is_square(fault))
 
 
-def _distorted(dtype: str, right: Engine) -> Iterator[Trial]:
+def _distorted(dtype: str, right: Engine) -> Iterator[WrongEngine]:
     for sort in distortions.SORTS:
         for size in distortions.SIZES:
             for number in range(DISTORTIONS):
                 engine = distortions.DistortedEngine(right, sort, size, number)
-                yield Trial(UNKNOWN, dtype, engine, None)
+                yield WrongEngine(UNKNOWN, dtype, engine, None)
 
 
 def _is_square(fault: Fault) -> bool:
     return fault.needs.equal_from is not None
 
 
-class Block(NamedTuple):
+class TrialBlock(NamedTuple):
     """Trials of one run that have their cases in common: the places start … stop - 1."""
 
-    of: Examination
+    extent: Examination
     run: int
     start: int
     stop: int
 
 
-def examine(of: Examination, jobs: int = 1) -> pd.DataFrame:
+def examine(extent: Examination, jobs: int = 1) -> pd.DataFrame:
     """A row per trial: what was done, in how many cases it failed, and what was said of it."""
-    count = len(trials(of))
+    count = len(trials(extent))
     blocks = [
-        Block(of, run, start, min(start + SHARED, count))
-        for run in range(of.diagnoses)
+        TrialBlock(extent, run, start, min(start + SHARED, count))
+        for run in range(extent.diagnoses)
         for start in range(0, count, SHARED)
     ]
     found = workforce.each(_block, blocks, jobs)
@@ -124,34 +124,34 @@ COLUMNS = ("kind", "dtype", "run", "mistake", "failing", "outcome", "said", "als
 """Of a row: `failing` cases of CASES, the outcome, the sentence said, other ids, and its share."""
 
 
-def _block(block: Block) -> list[dict[str, Any]]:
-    seeds = np.random.SeedSequence(block.of.seed, spawn_key=(STREAM, block.run, block.start))
+def _block(block: TrialBlock) -> list[dict[str, Any]]:
+    seeds = np.random.SeedSequence(block.extent.seed, spawn_key=(STREAM, block.run, block.start))
     seed = int(seeds.generate_state(1)[0])
-    drawn = lru_cache(lambda dtype, square: _drawn(block.of, seed, dtype, square))
+    drawn = lru_cache(lambda dtype, square: _drawn(block.extent, seed, dtype, square))
     with np.errstate(all="ignore"):
         return [
             {"run": block.run, **_row(trial, drawn(trial.dtype, trial.square))}
-            for trial in trials(block.of)[block.start : block.stop]
+            for trial in trials(block.extent)[block.start : block.stop]
         ]
 
 
 def _drawn(
-    of: Examination, seed: int, dtype: str, square: bool
+    extent: Examination, seed: int, dtype: str, square: bool
 ) -> list[tuple[Evidence, Predictions]]:
     """The cases of a run: what they are judged by, and what mistakes would return for them."""
     cases = [
-        sampling.draw(_distribution(of, index, square), seed, index, dtype)
+        sampling.draw(_distribution(extent, index, square), seed, index, dtype)
         for index in range(CASES)
     ]
     return [(Evidence(case), Predictions(case)) for case in cases]
 
 
-def _distribution(of: Examination, index: int, square: bool) -> Distribution:
+def _distribution(extent: Examination, index: int, square: bool) -> Distribution:
     width = square_width(index)
-    return Distribution(widths=(width, width) if square else of.widths)
+    return Distribution(widths=(width, width) if square else extent.widths)
 
 
-def _row(trial: Trial, drawn: list[tuple[Evidence, Predictions]]) -> dict[str, Any]:
+def _row(trial: WrongEngine, drawn: list[tuple[Evidence, Predictions]]) -> dict[str, Any]:
     verdicts = {known.case.id: _verdicts(trial.engine, evidence) for evidence, known in drawn}
     failing = {case_id for case_id, found in verdicts.items() if "DEFECT" in found}
     silent = {case_id for case_id, found in verdicts.items() if "INCONCLUSIVE" in found}

@@ -65,14 +65,14 @@ def trial(identity, parameters, factor=None, kind=naming.ONE):
     fault = CATALOGUE[identity]
     engine = FaultyEngine(fault, parameters)
     made = engine if factor is None else ScaledEngine(engine, factor)
-    return naming.Trial(kind, "float32", made, Hypothesis(fault, parameters, factor))
+    return naming.WrongEngine(kind, "float32", made, Hypothesis(fault, parameters, factor))
 
 
 SOME = (
     trial("bias-mean", {"place": "at every layer"}),
     trial("entry-scaled", {"epsilon": 1e-12}),
     trial("all-zero", {}, (1, 1, 0, 0), naming.TWO),
-    naming.Trial(naming.UNKNOWN, "float32", FaultyEngine(CATALOGUE["factor 2"]), None),
+    naming.WrongEngine(naming.UNKNOWN, "float32", FaultyEngine(CATALOGUE["factor 2"]), None),
 )
 """The last is known, though it is called unknown: it must be counted against the diagnosis."""
 

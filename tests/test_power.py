@@ -22,7 +22,7 @@ from crosscheck.examination import SCALES, Examination, network, networks
 from crosscheck.faults import catalogue
 from crosscheck.faults.catalogue import CATALOGUE, FaultyEngine
 from crosscheck.faults.interface import Fault
-from crosscheck.faults.viability import Exact, viable
+from crosscheck.faults.viability import ExactGradient, viable
 from crosscheck.proportions import interval, with_intervals
 from crosscheck.reports import power as pages
 from crosscheck.verdict import judge
@@ -43,8 +43,8 @@ def test_a_mistake_that_changes_nothing_is_not_viable():
     fault = CATALOGUE["factor D"]
     one = case(samples=(1, 1))
     many = case(samples=(5, 5))
-    assert not viable(fault, one, {}, Exact(one))
-    assert viable(fault, many, {}, Exact(many))
+    assert not viable(fault, one, {}, ExactGradient(one))
+    assert viable(fault, many, {}, ExactGradient(many))
 
 
 @pytest.mark.parametrize(("epsilon", "expected"), [(1e-14, True), (3e-16, False)])
@@ -52,7 +52,7 @@ def test_viable_begins_at_four_units_of_roundoff(epsilon, expected):
     fault = CATALOGUE["entry-scaled"]
     net = case()
     parameters = {"epsilon": epsilon}
-    assert viable(fault, net, parameters, Exact(net)) is expected
+    assert viable(fault, net, parameters, ExactGradient(net)) is expected
 
 
 def test_right_code_is_not_caught_and_wrong_code_is():
@@ -249,4 +249,7 @@ def test_a_named_order_proves_what_the_others_hide():
     fault, step = CATALOGUE["weights-updated"], {"rate": 1e-4}
     for index, found in ((78, ("missed", True, True)), (190, ("missed", False, False))):
         case, _ = network(Examination(), "float32", 1.0, index)
-        assert detecting._outcome(Examination(), fault, step, Evidence(case), Exact(case)) == found
+        assert (
+            detecting._outcome(Examination(), fault, step, Evidence(case), ExactGradient(case))
+            == found
+        )

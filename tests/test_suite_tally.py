@@ -32,7 +32,7 @@ def parts():
 
 
 def summed(parts):
-    counting = tables.Tally()
+    counting = tables.RunTally()
     for part in parts:
         counting.add(part)
     return counting.summary()

@@ -11,7 +11,7 @@ CHANGE = 4.0
 """A change of more than this many u|g| makes a mistake viable."""
 
 
-class Exact:
+class ExactGradient:
     """A case's exact settings: in float64, and in double-doubles when that leaves it open."""
 
     def __init__(self, case: Case) -> None:
@@ -26,7 +26,7 @@ class Exact:
         return Setting.exact(self.case, double_double=True)
 
 
-def viable(fault: Fault, case: Case, parameters: Parameters, exact: Exact) -> bool:
+def viable(fault: Fault, case: Case, parameters: Parameters, exact: ExactGradient) -> bool:
     """Whether an exact entry changes by more than 4u|g|.
 
     A mistake of precision has no exact gradient of its own: there the engine's is compared with

@@ -86,7 +86,7 @@ class Summary:
 
 def summary(run: Rows) -> Summary:
     """What all rows of a run amount to."""
-    tally = Tally()
+    tally = RunTally()
     tally.add(run)
     return tally.summary()
 
@@ -150,7 +150,7 @@ class _Pair:
         return [self.cases, *differences, *self.worst]
 
 
-class Tally:
+class RunTally:
     """Counts parts, and gives their summary."""
 
     def __init__(self) -> None:
