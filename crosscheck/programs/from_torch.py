@@ -327,7 +327,8 @@ class TorchSubject:
 
         flushed = bool((torch.tensor([2.0**-140]) * 1.0 == 0).item())
         narrow = any(leaf.format in ("bfloat16", "float16") for leaf in self.inputs)
-        return Promise(flushes=flushed, accumulate="float32" if narrow else None)
+        accumulate = "float32" if narrow else None
+        return Promise(flushes=flushed, accumulate=accumulate, library="torch")
 
 
 def _traced(reader: Any, outputs: Sequence[int]) -> Trace:
