@@ -141,3 +141,16 @@ def test_what_is_concatenated_has_the_derivative_of_its_parts():
     pushed = forward(program)
     tangent = evaluate(pushed, [*arrays, np.ones((2, 1)), np.zeros((2, 2))])[pushed.outputs[1]]
     assert tangent == 18.0
+
+
+def test_a_rounded_constant_that_looks_short_in_bfloat16_may_still_be_rounded():
+    build = Builder()
+    x = build.input((), "bfloat16")
+    slope = build.constant(np.float64(1.125), "bfloat16", literal=True)  # 2 / sqrt(pi), rounded
+    half = build.constant(np.float64(0.5), "bfloat16", literal=True)
+    program = build.program([build("mul", x, slope), build("mul", x, half)])
+    values = evaluate(program, [np.float64(1.0)])
+    errors = analyse(program, values, Promise())
+    first, second = (errors[number] for number in program.outputs)
+    assert abs(values[program.outputs[0]] - 2 / np.sqrt(np.pi)) <= first
+    assert second <= 1.01 * 2.0**-9

@@ -32,8 +32,7 @@ class Promise:
 
     `accumulate` is a format's name, or names by primitive. `reference` replaces every format by
     one of this unit roundoff: the analysis of our own evaluation. Numbers in code are any that
-    round to them, in the analysis of our own only with `literals`. `library` (numpy, torch, xla)
-    is whose functions it calls; "" where they may be anybody's.
+    round to them, in the analysis of our own only with `literals`.
     """
 
     flushes: bool = False
@@ -41,11 +40,11 @@ class Promise:
     operands: str | None = None
     reference: float | None = None
     literals: bool = False
-    library: str = ""
 
     def __hash__(self) -> int:
-        plain = self.flushes, self.operands, self.reference, self.literals, self.library
-        return hash((plain, str(self.accumulate)))
+        return hash(
+            (self.flushes, str(self.accumulate), self.operands, self.reference, self.literals)
+        )
 
     def wider(self, primitive: str) -> str | None:
         if isinstance(self.accumulate, Mapping):
@@ -57,8 +56,7 @@ class Promise:
 def _rounding(format: str, primitive: str, promise: Promise) -> Rounding:
     if promise.reference is not None:
         # Our own evaluation neither flushes nor, in longdouble, underflows where float64 does.
-        u = promise.reference
-        return Rounding(u, 2.0**-1074, 0.0, np.inf, u, "numpy")
+        return Rounding(promise.reference, 2.0**-1074, 0.0, np.inf, promise.reference)
     stored = FORMATS[format]
     wider = promise.wider(primitive)
     inner = min(stored.unit_roundoff, FORMATS[wider].unit_roundoff) if wider else None
@@ -68,7 +66,6 @@ def _rounding(format: str, primitive: str, promise: Promise) -> Rounding:
         stored.smallest_normal if promise.flushes else 0.0,
         stored.largest,
         stored.unit_roundoff if inner is None else inner,
-        promise.library,
     )
 
 
@@ -145,14 +142,22 @@ def of_constant(operation: Operation, value: Array, promise: Promise) -> Array |
         error: Array = (promise.reference or u) * size
         return error
     own = promise.reference is not None and not promise.literals
-    if own or not operation.params["literal"] or is_short(value):
+    if own or not operation.params["literal"] or is_short(value, operation.format):
         return None
     return LITERAL_ROUNDINGS * u * size
 
 
-def is_short(value: Array) -> bool:
-    """Whether these numbers have few enough bits to have been meant as they stand."""
-    return bool(np.all(value * 2.0**10 == np.round(value * 2.0**10)))
+def is_short(value: Array, format: str) -> bool:
+    """Whether these numbers have few enough bits to have been meant as they stand.
+
+    In a format of few digits what was rounded looks short too (2/√π is 1.125 in bfloat16): only
+    small multiples of ¼ are then taken for meant.
+    """
+    digits = FORMATS[format].digits
+    if digits >= 24:
+        return bool(np.all(value * 2.0**10 == np.round(value * 2.0**10)))
+    small = (np.abs(value) <= 2.0 ** (digits - 4)) | np.isinf(value)
+    return bool(np.all(small & (value * 4 == np.round(value * 4))))
 
 
 def _narrowing(program: Program, operation: Operation) -> Mapping[str, object]:

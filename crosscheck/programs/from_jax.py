@@ -14,7 +14,9 @@ from jax.extend import core as jex
 
 from crosscheck.formats import FORMATS
 from crosscheck.primitives.row import Array
+from crosscheck.primitives.table import PRIMITIVES
 from crosscheck.programs import leaves
+from crosscheck.programs.derive import STILL
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.jax_primitives import TABLE
 from crosscheck.programs.jax_reader import CustomCall, Reader, Traced, Value, bound
@@ -336,7 +338,6 @@ class JaxSubject:
         return Promise(
             flushes=bool(formats & set(FLUSHED)),
             operands="tf32" if coarse and default else None,
-            library="xla",
         )
 
 
@@ -385,15 +386,30 @@ class Reading:
     def _operand(self, values: dict[int, Any], operand: Value) -> Any:
         if not isinstance(operand, Traced):
             return operand
-        if operand.number not in values:
-            values[operand.number] = jnp.asarray(self.reader.concrete(operand))
-        return values[operand.number]
+        return jnp.asarray(self._value(values, operand.number))
+
+    def _value(self, values: dict[int, Any], number: int) -> Any:
+        """A value of an equation, or what was made of such between equations: moved entries."""
+        operation = self.reader.build.operations[number]
+        if number in values:
+            return values[number]
+        if operation.primitive in STILL:
+            value = self.reader.concrete(Traced(number))
+        else:
+            operands = [np.asarray(self._value(values, x)) for x in operation.operands]
+            value = PRIMITIVES[operation.primitive].evaluate(operation.params, *operands)
+        values[number] = value
+        return value
 
 
 def custom_rule(reader: Reader, call: CustomCall) -> CustomRule | None:
     """A call of a custom rule by itself; None where no argument reaches it."""
     equation = call.equation
-    known = dict(zip(equation.invars, call.operands, strict=True))
+    known = {
+        atom: operand
+        for atom, operand in zip(equation.invars, call.operands, strict=True)
+        if not hasattr(atom, "val")
+    }
     active = [
         atom
         for atom, operand in known.items()
@@ -404,7 +420,7 @@ def custom_rule(reader: Reader, call: CustomCall) -> CustomRule | None:
     if not active:
         return None
     body = getattr(called_by(equation), "jaxpr", called_by(equation))
-    arguments = [atom for atom in known if not hasattr(atom, "val")]
+    arguments = list(known)
     results = [out for out in equation.outvars if not isinstance(out, jex.DropVar)]
     alone = body.replace(
         constvars=[], invars=arguments, outvars=results, eqns=[equation], debug_info=body.debug_info

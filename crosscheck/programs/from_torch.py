@@ -327,8 +327,7 @@ class TorchSubject:
 
         flushed = bool((torch.tensor([2.0**-140]) * 1.0 == 0).item())
         narrow = any(leaf.format in ("bfloat16", "float16") for leaf in self.inputs)
-        accumulate = "float32" if narrow else None
-        return Promise(flushes=flushed, accumulate=accumulate, library="torch")
+        return Promise(flushes=flushed, accumulate="float32" if narrow else None)
 
 
 def _traced(reader: Any, outputs: Sequence[int]) -> Trace:

@@ -366,9 +366,11 @@ def reshaped(reader: Reader, value: int, shape: tuple[int, ...]) -> int:
 
 
 def to_shape(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
-    """reshape, squeeze, expand_dims: the shape of the result says it all."""
-    shape = tuple(equation.outvars[0].aval.shape)
-    return Traced(reshaped(reader, reader.number(operands[0]), shape))
+    """reshape, squeeze, expand_dims: the shape of the result says it, and an order of axes."""
+    shape, number = tuple(equation.outvars[0].aval.shape), reader.number(operands[0])
+    order = equation.params.get("dimensions") if equation.primitive.name == "reshape" else None
+    order = range(len(reader.build.shape(number))) if order is None else order
+    return Traced(arranged(reader, number, order, shape))
 
 
 def transposed(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:

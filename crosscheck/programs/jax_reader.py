@@ -14,6 +14,7 @@ import numpy as np
 from crosscheck.formats import FORMATS
 from crosscheck.primitives.row import Array
 from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.programs.errors import is_short
 from crosscheck.programs.evaluate import IRRATIONAL
 from crosscheck.programs.program import FLOATS, Builder, Operation, Unreadable
 
@@ -127,9 +128,8 @@ class Reader:
     def literal(self, value: Any, aval: Any) -> int:
         """A number written in the code; those of a few bits were meant as they stand."""
         number, format = float(np.asarray(value).astype(np.float64)), self.format(aval)
-        if number * 2.0**10 == round_or_same(number * 2.0**10):
-            return self.build.number(number, format)
-        return self.build.number(number, format, literal=True)
+        meant = is_short(np.asarray(number), format)
+        return self.build.number(number, format, literal=not meant)
 
     def captured(self, array: Any) -> Value:
         """An array that the function closes over: data, exact as it stands."""
@@ -271,11 +271,6 @@ def _lines(traceback: Any) -> Iterator[str]:
     for frame in traceback.frames:
         if not frame.file_name.startswith(OUTSIDE):
             yield f"{frame.file_name}:{frame.line_num}"
-
-
-def round_or_same(value: float) -> float:
-    """The nearest whole number; infinities and what is not a number as they are."""
-    return float(np.round(value))
 
 
 def bound(equation: Any, operands: Sequence[Any]) -> list[Any]:
