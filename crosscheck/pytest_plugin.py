@@ -28,6 +28,11 @@ def _count(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _in_full(request: pytest.FixtureRequest) -> bool:
+    """Whether tracebacks are asked for in full, with -vv, as pytest shows differences."""
+    return bool(request.config.get_verbosity() >= 2)
+
+
 @pytest.fixture
 def crosscheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """`crosscheck(gradient, …)` as `crosscheck.check`; the test fails where the gradient does."""
@@ -41,7 +46,7 @@ def crosscheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
         report = crosscheck.check(gradient, **{**given, **arguments})
         request.node.user_properties.append((PROPERTY, (len(report.cases), report.ok)))
         if not report.ok:
-            pytest.fail(report.message(), pytrace=False)
+            pytest.fail(report.message(full=_in_full(request)), pytrace=False)
         return report
 
     return check
@@ -60,7 +65,7 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Any]:
         report = crosscheck.gradcheck(function, *args, **{**given, **arguments})
         request.node.user_properties.append((PROPERTY, (len(report.cases), report.ok)))
         if not report.ok:
-            pytest.fail(report.message(), pytrace=False)
+            pytest.fail(report.message(full=_in_full(request)), pytrace=False)
         return report
 
     return check

@@ -1,6 +1,7 @@
 """A case by its id, what an engine does there entry by entry, and a test to copy."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,8 @@ def as_test(address: str, case: Case, expected: pd.DataFrame | None, arrays: str
     """
     place, _, function = address.rpartition(":")
     if place.endswith(".py"):
-        imports = ["import runpy", "", "import numpy as np", ""]
+        imports = ["import runpy", "import sys", "", "import numpy as np", ""]
+        imports += [f"sys.path.insert(0, {str(Path(place).parent)!r})  # for its neighbours"]
         imports += [f"{function} = runpy.run_path({place!r})[{function!r}]"]
     else:
         imports = ["import numpy as np", f"from {place} import {function}"]

@@ -83,6 +83,19 @@ def test_a_seed_that_no_row_holds_is_one_sentence(here, plugin):
     result.stderr.fnmatch_lines(["*must be a whole number up to 9223372036854775807*"])
 
 
+def test_a_traceback_is_shown_in_full_with_vv(pytester, plugin):
+    pytester.makepyfile(
+        "def inner(): raise RuntimeError('no')\n"
+        "def middle(): inner()\n"
+        "def outer(*arguments): middle()\n"
+        "def test_raising(crosscheck): crosscheck(outer, cases=1, widths=1)\n"
+    )
+    brief = pytester.runpytest_subprocess(*plugin).stdout.str()
+    assert "in inner" in brief
+    assert "in outer" not in brief
+    assert "in outer" in pytester.runpytest_subprocess(*plugin, "-vv").stdout.str()
+
+
 def test_nothing_is_said_where_nothing_was_checked(pytester, plugin):
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess(*plugin)

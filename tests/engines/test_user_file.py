@@ -1,5 +1,6 @@
 """FILE.py:f as a module: neighbours, dataclasses, processes, and other files of the same name."""
 
+import subprocess
 import sys
 
 import pandas as pd
@@ -40,13 +41,13 @@ SMALL = ["--layers", "2-2", "--widths", "1-4", "--output", "identity", "--dtypes
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was():
+def _as_it_was(tmp_path):
     """Neither the path nor the registered modules are another test's."""
-    path, modules = list(sys.path), set(sys.modules)
+    path = list(sys.path)
     yield
     assert sys.path == path
-    for name in set(sys.modules) - modules:
-        if not name.startswith(("crosscheck", "torch", "jax")):
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
 
 
@@ -73,6 +74,20 @@ def test_neighbours_and_postponed_annotations_in_parent_and_workers(tmp_path, ca
     with pytest.raises(SystemExit) as stopped:
         cli.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
     assert stopped.value.code == 0
+
+
+def test_the_test_to_copy_finds_the_neighbours(tmp_path, capsys):
+    own = project(tmp_path / "here", factor=1)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
+    assert stopped.value.code == 1
+    text = capsys.readouterr().out.partition("A test to copy:\n\n")[2]
+    (tmp_path / "test_copied.py").write_text(text)
+    code = f"import runpy; runpy.run_path({str(tmp_path / 'test_copied.py')!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn"])
