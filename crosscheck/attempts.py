@@ -8,6 +8,7 @@ from typing import Any
 
 from crosscheck import rows
 from crosscheck.engines.conformity import Malformed, require
+from crosscheck.engines.contained import described, sentence
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.engines.state import Change, change
 from crosscheck.plan import Plan
@@ -32,13 +33,16 @@ class Attempt:
 
 NO_ATTEMPT = Attempt("", "ok")
 
+JUDGE, DRAWING = "", "drawing the case"
+"""In the place of an engine: the judging of a case, and the drawing of its numbers."""
+
 Crew = Mapping[str, Engine | Unsupported]
 """Engines by name, or why one cannot run."""
 
 Condemned = Mapping[tuple[int, str, str], tuple[str, str]]
 """(index, dtype, engine) to the (status, message) of an attempt that ended a process.
 
-The engine "" is the judging of the case.
+The engine may be JUDGE or DRAWING.
 """
 
 
@@ -52,7 +56,10 @@ class Overseer:
     alone: frozenset[str] = frozenset()
 
     def begin(self, case: Case, engine: str, many: bool = False) -> None:
-        """An engine begins on a case, or on `many` that begin with it; "" is the judge."""
+        """An engine begins on a case, or on `many` that begin with it; or the JUDGE does."""
+
+    def begin_drawing(self, index: int, dtype: str) -> None:
+        """The numbers of a case begin to be drawn."""
 
 
 IN_PROCESS = Overseer()
@@ -100,10 +107,10 @@ def attempt(
     """
     if isinstance(engine, Unsupported):
         return Attempt(name, "unsupported", message=str(engine))
-    if not engine.supports(case.architecture, case.dtype):
-        return Attempt(name, "unsupported", message=f"does not take {_kind(case)}")
-    started = time.perf_counter()
     try:
+        if not engine.supports(case.architecture, case.dtype):
+            return Attempt(name, "unsupported", message=f"does not take {_kind(case)}")
+        started = time.perf_counter()
         gradients = engine.gradients(case)
         if getattr(engine, "compiles", False):
             started = time.perf_counter()
@@ -113,11 +120,11 @@ def attempt(
         stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
         changed = change(engine, case, gradients) if twice else None
     except Malformed as error:
-        return Attempt(name, "error", message=str(error))
+        return Attempt(name, "error", message=sentence(str(error)))
     except EngineFailed as error:
-        return Attempt(name, error.status, message=str(error))
+        return Attempt(name, error.status, message=sentence(str(error)))
     except Exception as error:
-        return Attempt(name, "error", message=f"{type(error).__name__}: {error}")
+        return Attempt(name, "error", message=described(error))
     return Attempt(name, "ok", seconds, gradients=gradients, stages=stages, change=changed)
 
 
@@ -139,8 +146,8 @@ def _attempt_together(
         for place, case in enumerate(cases)
         if plan.takes(name, case.index)
         and not (plan.goes_deep(case.index) and hasattr(engine, "stages"))
-        and engine.supports(case.architecture, case.dtype)
         and (case.index, case.dtype, name) not in overseer.condemned
+        and _supports(engine, case)
     ]
     if not taken:
         return attempts
@@ -156,13 +163,21 @@ def _attempt_together(
     return attempts
 
 
+def _supports(engine: Any, case: Case) -> bool:
+    """Whether it says that it takes the case; one that cannot say is asked again alone."""
+    try:
+        return bool(engine.supports(case.architecture, case.dtype))
+    except Exception:
+        return False
+
+
 def _conforming(tried: Attempt, case: Case) -> Attempt:
     """The attempt, or an error where what came is no gradient of the case."""
     assert tried.gradients is not None
     try:
         require(case, tried.gradients)
     except Malformed as error:
-        return Attempt(tried.engine, "error", message=str(error))
+        return Attempt(tried.engine, "error", message=sentence(str(error)))
     return tried
 
 

@@ -2,31 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crosscheck import extras, outcome, sampling, shrinking, suite
-from crosscheck.diagnosis import Diagnosis, diagnose
+from crosscheck import explaining, outcome, suite
+from crosscheck.diagnosis import Diagnosis
 from crosscheck.distribution import LEAST, Distribution
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.engines.callable import CallableEngine, UserFunction
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.explaining import Explanation, Suspect
 from crosscheck.plan import Plan
 from crosscheck.ranges import pair
 from crosscheck.reports import tables
 from crosscheck.rows import engine_names
-from crosscheck.values import Case, Gradients
-
-SHRINKING_SECONDS = 5.0
-"""How long a check looks for the smallest case that fails."""
-
-SQUARES, SQUARE_CASES = (2, 6), 24
-"""Widths and number of the square networks for a function that takes no others."""
-
-DIAGNOSED = 100
-"""Cases that a diagnosis looks at, at most."""
+from crosscheck.values import Case
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Report:
     smallest: Case | None = None
     notes: tuple[str, ...] = ()
     line: str = ""
-    cause: Exception | None = None
+    cause: BaseException | None = None
 
     @property
     def ok(self) -> bool:
@@ -141,131 +134,51 @@ def _failed(cases: pd.DataFrame) -> list[str]:
     return lines
 
 
-class Upright:
-    """An engine whose weights' gradients come as (n_l, n_{l-1}), turned over."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.name = engine, engine.name
-        self.arithmetic, self.supports = engine.arithmetic, engine.supports
-
-    def gradients(self, case: Case) -> Gradients:
-        """The gradients with the weights' transposed."""
-        given = self.engine.gradients(case)
-        return Gradients(given.cost, [w.T for w in given.weights], given.biases)
-
-
-def _transposed(engine: Engine, cases: Sequence[Case]) -> Diagnosis | None:
-    """Whether the weights' gradients are right, or a known mistake, once they are turned over."""
-    turned = Upright(engine)
-    failures = {case.id: shrinking.failure(turned, case) for case in cases}
-    if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
-        return None
-    failing = {case_id for case_id, found in failures.items() if found is not None}
-    said = "the weights' gradients are transposed: (n_l, n_{l-1}) came, return w.T"
-    if not failing:
-        return Diagnosis("transposed", {}, f"{said}; but for that they are right", 1.0, len(cases))
-    also = diagnose(turned, cases, failing)
-    if also is None:
-        return None
-    return replace(also, sentence=f"{said}; and {also.sentence}")
+def explained(report: Report, engine: CallableEngine, plan: Plan) -> Report:
+    """The report with what a failing function's author wants to know."""
+    suspects = explaining.suspects(report.errors, report.cases, [engine.name])
+    mine = [suspect for suspect in suspects if suspect.engine == engine.name]
+    if not mine:
+        return report
+    *_, told = explaining.explain(engine, plan, mine[0], shrink=True)
+    name = engine.name.removesuffix(YOURS)
+    address = user_engine.address(engine.function) or f"FILE.py:{name}"
+    return replace(_with(report, told, address, plan), cause=engine.cause)
 
 
-def explained(report: Report, engine: CallableEngine, plan: Plan, address: str = "") -> Report:
-    """The report with what a failing function's author wants to know.
-
-    Looked for in the first dtype of the plan in which the engine fails. `address` is how
-    `--engine` finds the function, if that is not to be found out.
-    """
-    told = _Told(report, engine, plan)
-    with np.errstate(all="ignore"):
-        diagnosis = None if told.changes else told.diagnosis()
-        smallest, without = told.smallest()
-    shown = report.errors[report.errors["verdict"] == "DEFECT"]
-    case_id = _clearest(shown)["case"] if len(shown) else next(iter(told.raised), "")
-    case = told.cases.get(case_id)
-    place = address or user_engine.address(engine.function) or f"FILE.py:{_own_name(engine)}"
-    drawn = plan.distribution
-    line = drawn.line(case.id, place, engine.arrays, shrink=True) if case is not None else ""
-    notes = (*told.changes, *_notes(engine), *without)
+def _with(report: Report, told: Explanation, address: str, plan: Plan) -> Report:
+    """The report with an explanation, and the line that reproduces the case that it shows."""
     return replace(
-        report, diagnosis=diagnosis, smallest=smallest, line=line, notes=notes, cause=engine.cause
+        report,
+        diagnosis=told.diagnosis,
+        smallest=told.smallest,
+        notes=told.sentences,
+        line=plan.distribution.line(_shown(report), address, plan.arrays, shrink=True),
     )
 
 
-def _own_name(engine: CallableEngine) -> str:
-    return engine.name.removesuffix(YOURS)
+def _shown(report: Report) -> str:
+    """The id of the case that a failing report speaks of first."""
+    defects = report.errors[report.errors["verdict"] == "DEFECT"]
+    if len(defects):
+        return str(_clearest(defects)["case"])
+    failed = report.cases["status"] != "ok"
+    return str(report.cases.loc[failed, "case"].iloc[0])
 
 
-def _on_squares(engine: CallableEngine, plan: Plan) -> Diagnosis | None:
-    """For a function that raises wherever widths differ: its mistake where they do not."""
-    low, high = SQUARES
-    squares = [
-        sampling.draw(
-            replace(plan.distribution, widths=(low + index % (high - low + 1),) * 2),
-            plan.seed,
-            index,
-            plan.dtypes[0],
-        )
-        for index in range(SQUARE_CASES)
-    ]
-    failures = {case.id: shrinking.failure(engine, case) for case in squares}
-    if any(found is not None and found.kind != "DEFECT" for found in failures.values()):
-        return None
-    failing = {case_id for case_id, found in failures.items() if found is not None}
-    found = diagnose(engine, squares, failing) if failing else None
-    if found is None:
-        return None
-    return replace(found, sentence=f"{found.sentence} (on square networks, the only ones it takes)")
+def of_run(folder: Path, plan: Plan, suspect: Suspect, told: Explanation) -> Report:
+    """What a run says of a user's function that failed in it, as check() would.
 
-
-class _Told:
-    """What the rows tell of one engine: the cases that failed, raised, passed, in one dtype."""
-
-    def __init__(self, report: Report, engine: CallableEngine, plan: Plan) -> None:
-        self.engine, self.plan = engine, plan
-        self.cases = {case.id: case for case in plan.draws()}
-        mine = report.errors[report.errors["engine"] == engine.name]
-        self.failing = set(mine.loc[mine["verdict"] == "DEFECT", "case"])
-        by_case = report.cases.set_index("case")
-        status, self.message = (by_case[f"{what}:{engine.name}"] for what in ("status", "message"))
-        self.raised = list(status.index[status == "error"])
-        open_ = set(mine.loc[mine["verdict"] == "INCONCLUSIVE", "case"]) - self.failing
-        changing = self.message[(status == "ok") & (self.message != "")]
-        self.changes = [f"When it is called again, {said}" for said in changing.mode()[:1]]
-        self.answered = [self.cases[n] for n in status.index[status == "ok"] if n not in open_]
-
-    def _of_one_dtype(self, cases: Sequence[Case]) -> list[Case]:
-        wrong = [case.dtype for case in cases if case.id in self.failing]
-        return [case for case in cases if not wrong or case.dtype == wrong[0]][:DIAGNOSED]
-
-    def diagnosis(self) -> Diagnosis | None:
-        """The known mistake in the engine's failing cases, if there is one."""
-        if self.message.str.contains("looks transposed").any():
-            return _transposed(self.engine, self._of_one_dtype(list(self.cases.values())))
-        if not self.failing:
-            return _on_squares(self.engine, self.plan) if self.raised else None
-        return diagnose(self.engine, self._of_one_dtype(self.answered), self.failing)
-
-    def smallest(self) -> tuple[Case | None, tuple[str, ...]]:
-        """The smallest failing case, from the smallest of the run's own; or a note on why not."""
-        failing = self.failing or set(self.raised)
-        found = [case for name, case in self.cases.items() if name in failing]
-        if not found:
-            return None, ()
-        start = min(found, key=lambda case: case.architecture.parameters * case.samples)
-        try:
-            return shrinking.shrink(self.engine, start, SHRINKING_SECONDS), ()
-        except extras.Missing as missing:
-            return None, (f"Note: {missing}",)
-        except ValueError:  # it fails no more: the function is not repeatable
-            return None, ()
-
-
-def _notes(engine: CallableEngine) -> tuple[str, ...]:
-    if not engine.changed:
-        return ()
-    names = ", ".join(sorted(engine.changed))
-    return (f"The function writes to its arguments ({names}); it was given copies.",)
+    `folder` holds the run's rows; of defects, those of the cases that were looked at are read.
+    """
+    engine = suspect.engine
+    wanted = [("engine", "==", engine), ("index", "<=", max(suspect.indices, default=-1))]
+    errors = pd.read_parquet(folder / "errors.parquet", filters=wanted)
+    columns = ["case", "dtype", "widths", "samples", f"status:{engine}", f"message:{engine}"]
+    cases = pd.read_parquet(folder / "cases.parquet", columns=columns)
+    cases["status"] = cases[f"status:{engine}"]
+    report = _with(Report(errors, cases), told, engine, plan)
+    return replace(report, notes=(told.traceback, *report.notes)) if told.traceback else report
 
 
 def check(
@@ -304,7 +217,9 @@ def check(
     engine = CallableEngine(gradient, arrays=arrays)
     if names.is_known(engine.name):
         engine.name += YOURS
-    plan = Plan((engine.name, *_rivals(against)), (_dtype(dtype),), cases, seed, distribution)
+    plan = Plan(
+        (engine.name, *_rivals(against)), (_dtype(dtype),), cases, seed, distribution, arrays=arrays
+    )
     return _run(engine, plan)
 
 
@@ -334,21 +249,9 @@ def _dtype(given: Any) -> str:
         return str(given).rpartition(".")[2]
 
 
-def _run(engine: CallableEngine, plan: Plan, address: str = "") -> Report:
+def _run(engine: CallableEngine, plan: Plan) -> Report:
     """The plan with the engine in the first place, explained if it fails."""
     crew: dict[str, Engine | Unsupported] = {engine.name: engine, **suite.muster(plan.engines[1:])}
     frames = suite.run(plan, crew)
-    report = Report(frames.errors, frames.cases, notes=_notes(engine))
-    return report if report.ok else explained(report, engine, plan, address)
-
-
-def explain(address: str, plan: Plan, full: bool = False) -> str:
-    """What a function that failed in a run does wrong, from the run's first cases.
-
-    With `full`, all of the traceback of what it raised.
-
-    Raises ValueError where the function cannot be found any more.
-    """
-    engine = user_engine.from_text(address, plan.arrays)
-    short = replace(plan, engines=(address,), cases=min(plan.cases, DIAGNOSED))
-    return _run(engine, short, address).message(full)
+    report = Report(frames.errors, frames.cases, notes=explaining.notes(engine))
+    return report if report.ok else explained(report, engine, plan)

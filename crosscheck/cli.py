@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that asking for help costs nothing.
 """
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -33,6 +34,13 @@ FORMATS = ("html", "md", "csv", "parquet", "latex", "json", "junit", "github")
 SHOWN = ("full", "concise", "md", "json", "junit", "github")
 
 output_format_option = output_format(SHOWN)
+timeout_option = click.option(
+    "--timeout",
+    type=Seconds(min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Seconds for one engine on one case.",
+)
 speed_option = click.option(
     "--speed", is_flag=True, help="Compare times too: one machine only, as ratios."
 )
@@ -79,13 +87,7 @@ def crosscheck() -> None:
     "--strict", is_flag=True, help="A SUSPECT, or being better than the baseline, fails too."
 )
 @click.option("--jobs", type=whole(1), help="Processes; the cores by default.")
-@click.option(
-    "--timeout",
-    type=Seconds(min_open=True),
-    default=120.0,
-    show_default=True,
-    help="Seconds for one engine on one case.",
-)
+@timeout_option
 @click.option("--memory-limit", type=Memory(), help="Most memory of a process, such as 4G.")
 @verbose_option
 @click.option("--shard", type=Shard(), help="Only part K of N; see `crosscheck merge`.")
@@ -276,6 +278,7 @@ def audit(
 )
 @click.option("--shrink", is_flag=True, help="Look for the smallest case that still fails.")
 @click.option("--seconds", type=Seconds(), default=30.0, show_default=True)
+@timeout_option
 @verbose_option
 @cases_of
 def reproduce(
@@ -283,6 +286,7 @@ def reproduce(
     engine: str,
     shrink: bool,
     seconds: float,
+    timeout: float,
     verbose: bool,
     layers: tuple[int, int],
     widths: tuple[int, int],
@@ -292,15 +296,14 @@ def reproduce(
     arrays: str,
 ) -> int:
     """Run one engine on one CASE, such as s0-i17-float64-sigmoid, entry by entry."""
-    from crosscheck import reproduce as stage
+    from crosscheck import reproducing
     from crosscheck.distribution import Distribution
 
     distribution = Distribution(layers, widths, samples, hidden=hidden, cost=cost)
-    text, fails = stage.run(
-        case, engine, distribution, seconds if shrink else None, arrays, verbose
-    )
-    click.echo(text)
-    return int(fails)
+    shrinking = seconds if shrink else None
+    found = reproducing.run(case, engine, distribution, shrinking, arrays, timeout, verbose)
+    click.echo(found.text)
+    return found.exit_status
 
 
 @crosscheck.command()
@@ -409,8 +412,20 @@ def bench(only: tuple[str, ...], rounds: int, largest: int, out: str | None) -> 
     return benchmark.main(only, extent, Path(out) if out else None)
 
 
+def _open_standard_streams() -> None:
+    """Where stdin, stdout or stderr is closed, as in `crosscheck run >&-`, open it to nowhere.
+
+    Else the first file that is opened takes its number, and what is printed would go into it.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.dup(descriptor)
+    os.close(descriptor)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every error is one sentence on stderr and an exit status."""
+    _open_standard_streams()
     with enduring() as output:
         status = _status(arguments)
         output.flush()

@@ -1,99 +1,86 @@
-"""What a finished run's defects are: the known mistake behind each failing engine, if there is one.
+"""What a finished run's defects are: the mistake behind each failing engine, if it is known.
 
-Engines run again for that, so they do in a process of their own, with an end to its time: what
-an engine does to it costs the diagnosis and nothing else.
+Engines run again for that, so they do in a watched process, with the run's limits for each
+gradient and one for all: what an engine does to it costs the explanation and nothing else.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from crosscheck import worker
+from crosscheck import explaining, suite, supervised, worker
+from crosscheck.engines.broken import Broken
+from crosscheck.engines.contained import described
+from crosscheck.engines.interface import Unsupported
+from crosscheck.explaining import Explanation, Suspect
 from crosscheck.plan import Plan
-
-CASES = 24
-"""Cases that a diagnosis looks at, at most: failing ones and, to rule mistakes out, others."""
+from crosscheck.pool import Limits
+from crosscheck.supervised import Ended
 
 SECONDS = 60.0
-"""Time that one engine's diagnosis may take."""
+"""Time that one engine's explanation may take."""
 
 
-class Suspect(NamedTuple):
-    """An engine with defects in a dtype: ids of cases to look at, and which of them failed."""
+class Explained(NamedTuple):
+    """A suspect, and what was found out about it."""
 
-    engine: str
-    dtype: str
-    indices: tuple[int, ...]
-    failing: frozenset[str]
+    suspect: Suspect
+    explanation: Explanation
 
 
-def of_run(plan: Plan, folder: Path) -> list[dict[str, Any]]:
-    """For each engine × dtype with a defect that is explained: what run.json says of it.
+class How(NamedTuple):
+    """`limits` of a run; `own`, the user's functions, which are explained too if they only raised.
 
-    `folder` holds errors.parquet.
+    With `shrink` the smallest case of each of these is looked for, in the first dtype in which it
+    fails; with `full` there is all of a traceback.
     """
-    columns = ["engine", "dtype", "case", "index", "verdict"]
+
+    limits: Limits
+    own: Sequence[str] = ()
+    shrink: bool = False
+    full: bool = False
+
+
+def of_run(plan: Plan, folder: Path, how: How) -> list[Explained]:
+    """What each engine × dtype with a defect does wrong, and each of the user's own that raised.
+
+    `folder` holds errors.parquet and cases.parquet.
+    """
+    columns = list(explaining.ERRORS_READ)
     errors = pd.read_parquet(folder / "errors.parquet", columns=columns)
-    told = [_apart(plan, suspect) for suspect in find(errors)]
-    return [found for found in told if found is not None]
+    columns = explaining.cases_read(plan.engines)
+    cases = pd.read_parquet(folder / "cases.parquet", columns=columns)
+    explained: list[Explained] = []
+    for suspect in explaining.suspects(errors, cases, how.own):
+        first = suspect.engine not in {one.suspect.engine for one in explained}
+        small = how.shrink and first and suspect.engine in how.own
+        explained.append(Explained(suspect, apart(plan, suspect, how._replace(shrink=small))))
+    return explained
 
 
-def find(errors: pd.DataFrame) -> list[Suspect]:
-    """The engines × dtypes with a defect, in order, each with the cases to look at."""
-    found = []
-    for (engine, dtype), mine in errors.groupby(["engine", "dtype"], sort=False):
-        wrong = mine[mine["verdict"] == "DEFECT"]
-        if not len(wrong):
-            continue
-        failing = wrong.drop_duplicates("case")[["case", "index"]]
-        silent = mine.loc[mine["verdict"] == "INCONCLUSIVE", "case"]
-        sound = mine[~mine["case"].isin({*failing["case"], *silent})].drop_duplicates("case")
-        chosen = pd.concat([failing.head(CASES), sound[["case", "index"]]]).head(CASES)
-        indices = tuple(sorted(int(index) for index in chosen["index"]))
-        found.append(Suspect(str(engine), str(dtype), indices, frozenset(failing["case"])))
-    return found
+def apart(plan: Plan, suspect: Suspect, how: How) -> Explanation:
+    """The explanation of a suspect, made in a process of its own, as far as it came."""
+    told, trouble = Explanation(), ""
+    allowed = how.limits.allowed(suspect.engine, total=SECONDS)
+    arguments = plan, suspect, how.shrink, how.full
+    try:
+        for answer in supervised.answers(work, *arguments, allowed=allowed):
+            if isinstance(answer, Ended):
+                trouble = answer.message
+            else:
+                told = answer
+    except (ValueError, supervised.CannotWork) as error:  # the function is not found any more
+        trouble = described(error)
+    return replace(told, trouble=trouble or told.trouble)
 
 
-def _apart(plan: Plan, suspect: Suspect) -> dict[str, Any] | None:
-    """The diagnosis of one engine, made in a process of its own; None where none came of it."""
-    from multiprocessing import get_context
-
-    from pebble import ProcessPool
-
-    context = get_context("spawn")
-    with ProcessPool(1, context=context, initializer=worker.limit_threads) as pool:
-        future = pool.schedule(diagnosed, args=(plan, suspect), timeout=SECONDS)
-        try:
-            found: dict[str, Any] | None = future.result()
-        except Exception:
-            # It ran out of time, died, or raised: there is a report without it.
-            pool.stop()
-            return None
-    return found
-
-
-def diagnosed(plan: Plan, suspect: Suspect) -> dict[str, Any] | None:
-    """The known mistake that explains the engine's defects on these cases, or None."""
-    from crosscheck import sampling, suite
-    from crosscheck.diagnosis import diagnose
-    from crosscheck.engines.interface import Unsupported
-
-    engine = suite.load(suspect.engine, plan.arrays)
-    if isinstance(engine, Unsupported):
-        return None
-    cases = [
-        sampling.draw(plan.distribution, plan.seed, index, suspect.dtype)
-        for index in suspect.indices
-    ]
-    said = diagnose(engine, cases, set(suspect.failing))
-    if said is None:
-        return None
-    return {
-        "engine": suspect.engine,
-        "dtype": suspect.dtype,
-        "fault": said.fault,
-        "sentence": f"{said.sentence} (explains {said.explained} of {said.total} cases looked at)",
-        "share": said.share,
-        "also": list(said.also),
-    }
+def work(plan: Plan, suspect: Suspect, shrink: bool, full: bool) -> Iterator[Explanation]:
+    """Inside the process: the explanation, each time that there is more of it."""
+    worker.begin(worker.LOADING, 0, 0)
+    engine = suite.load(plan.address(suspect.engine), plan.arrays)
+    worker.rest()
+    if not isinstance(engine, (Unsupported, Broken)):
+        yield from explaining.explain(worker.Timed(engine), plan, suspect, shrink, full)

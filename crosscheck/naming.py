@@ -1,6 +1,6 @@
 """The diagnosis examined: known mistakes must be named, and nothing where none is known.
 
-A run is what `diagnosing` looks at of a real one: some random cases, and which of them are judged
+A run is what an explanation looks at of a real one: some random cases, and which of them are judged
 DEFECT. In it the engine makes one mistake of the catalogue, or one with a factor of scale on
 top, or distorts the right gradient in a way that the catalogue does not hold.
 """
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from crosscheck import black_box, sampling, workforce
-from crosscheck.diagnosing import CASES
 from crosscheck.diagnosis import Diagnosis, among
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
@@ -27,6 +26,9 @@ from crosscheck.faults.interface import Fault
 from crosscheck.observation import Hypothesis, Predictions
 from crosscheck.proportions import with_intervals
 from crosscheck.verdict import decide
+
+CASES = 24
+"""Cases of a run: fewer than are looked at of a real one, as there are very many runs."""
 
 SHARED = 16
 """Engines that are run on the same cases; others get others."""

@@ -1,48 +1,22 @@
-"""Worker processes, watched: a hang, a crash or a leak costs its own case, and the row says so.
+"""Workers for a plan: a hang, a crash or a leak of an engine costs its case, and the row says so.
 
-Each worker is a pool of one process (pebble), so that killing one never touches the pipe of
-another. What a worker is doing it writes into shared memory; when it dies, or is killed for
-the time or the memory it takes, that attempt is condemned, and the rest of its span goes on
-in a fresh process.
+Each worker is a watched process. When it dies, or is killed for the time or the memory it takes,
+the attempt that it was at is condemned, and the rest of its span goes on in a fresh process.
 """
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psutil
-from pebble import ProcessExpired, ProcessPool
-
-from crosscheck import worker
+from crosscheck import supervised, worker
+from crosscheck.attempts import DRAWING, JUDGE
 from crosscheck.plan import Plan, Span
-from crosscheck.worker import (
-    COUNT,
-    DTYPE,
-    ENGINE,
-    IDLE,
-    INDEX,
-    JUDGE,
-    LOADING,
-    MANY,
-    PID,
-    PLACES,
-    Job,
-)
+from crosscheck.supervised import Allowed, CannotWork, Ended
+from crosscheck.worker import DTYPE, ENGINE, IDLE, INDEX, LOADING, MANY, Answer, Job, Raised
 
-POLL_SECONDS = 0.05
-LOADING_SECONDS = 120.0
-"""Least time allowed for importing an engine's library, whatever the timeout of a case."""
-
-LOST_SECONDS = 1.0
-"""How long a process may be gone before its answer is taken as lost."""
+STARTS = 2
+"""How many processes may end as soon as they start, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +27,14 @@ class Limits:
     timeout: float
     memory: int | None = None
 
+    def allowed(self, engine: str = "", total: float | None = None) -> Allowed:
+        """What one process may take that loads this engine."""
+        loading = supervised.OWN_LOADING_SECONDS if ":" in engine else supervised.LOADING_SECONDS
+        return Allowed(self.timeout, loading, total, self.memory)
+
 
 class Doing(NamedTuple):
-    """What a worker does: the case's index and dtype, and the engine; "" is the judge."""
+    """What a worker does: the case's index and dtype, and the engine, JUDGE or DRAWING."""
 
     case: int
     dtype: str
@@ -64,203 +43,172 @@ class Doing(NamedTuple):
 
 @dataclass(eq=False)
 class Task:
-    """A span on its way, and what its attempts are suspected of."""
+    """A span on its way, and what its attempts are suspected of.
+
+    `lost` says that it was once lost by a process that did nothing at the time.
+    """
 
     span: Span
     condemned: dict[tuple[int, str, str], tuple[str, str]] = field(default_factory=dict)
     alone: frozenset[str] = frozenset()
     suspected: frozenset[Doing] = frozenset()
+    lost: bool = False
 
 
 class Worker:
-    """A process, the state it shares, and the task it has."""
+    """A process, and the task it has."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.state: Any = context.Array("q", PLACES, lock=False)
-        self.state[ENGINE] = IDLE
-        self.task: Task | None = None
-        self.future: Future[bytes] | None = None
-        self.sentence: tuple[str, str] | None = None
-        self._seen, self._since = -1, time.monotonic()
-        self._gone_since: float | None = None
-        self._pool = ProcessPool(1, 0, worker.enter, (self.state,), context)
+        self.process = supervised.Process()
+        self.task, self.answered = Task(Span(0, 0)), False
 
-    def start(self, task: Task, plan: Plan, broken: dict[str, tuple[str, str]]) -> None:
-        self.task, self.sentence = task, None
-        self._since = time.monotonic()
+    def start(self, task: Task, plan: Plan, broken: Mapping[str, tuple[str, str]]) -> None:
+        self.task, self.answered = task, False
         job = Job(plan, task.span, task.condemned, dict(broken), task.alone)
-        self.future = self._pool.schedule(worker.run, (job,))
+        self.process.ask(worker.run, job)
 
     def doing(self, plan: Plan) -> Doing | None:
-        """What it does now; None where it runs no engine and judges nothing."""
-        index, dtype, engine = self.state[INDEX], self.state[DTYPE], self.state[ENGINE]
+        """What it does now; None where it runs no engine, draws nothing and judges nothing."""
+        state = self.process.state
+        index, dtype, engine = state[INDEX], state[DTYPE], state[ENGINE]
         if engine == IDLE:
             return None
-        return Doing(index, plan.dtypes[dtype], plan.engines[engine] if engine != JUDGE else "")
+        others = {worker.JUDGE: JUDGE, worker.DRAW: DRAWING}
+        return Doing(index, plan.dtypes[dtype], others.get(engine) or plan.engines[engine])
 
     def watch(self, plan: Plan, limits: Limits) -> None:
-        """Kill the process where it takes too long or too much; notice where it is gone."""
-        now, pid = time.monotonic(), self.state[PID]
-        if self.state[COUNT] != self._seen:
-            self._seen, self._since = self.state[COUNT], now
         doing = self.doing(plan)
-        if doing is None or self.sentence is not None:
-            self._notice_if_gone(pid, now)
-            return
-        allowed = limits.timeout
-        if doing.case == LOADING:
-            allowed = max(allowed, LOADING_SECONDS)
-        if now - self._since > allowed:
-            self._kill(pid, "timeout", f"no answer within {allowed:g} s")
-        elif limits.memory is not None and _resident(pid) > limits.memory:
-            size = f"{limits.memory / 2**20:.0f} MiB"
-            self._kill(pid, "crash", f"passed the memory limit of {size}")
-        else:
-            self._notice_if_gone(pid, now)
-
-    def _kill(self, pid: int, status: str, message: str) -> None:
-        self.sentence = (status, message)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-    def _notice_if_gone(self, pid: int, now: float) -> None:
-        """A process that ends with status 0 is nothing that its pool reports."""
-        if not pid or _alive(pid):
-            self._gone_since = None
-        elif self._gone_since is None:
-            self._gone_since = now
-        elif now - self._gone_since > LOST_SECONDS and self.future is not None:
-            self.future.cancel()
-
-    def stop(self) -> None:
-        """End the process, whatever it does."""
-        pid = self.state[PID]
-        if pid and self.task is not None and _alive(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._pool.stop()
-        self._pool.join()
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+        self.process.watch(limits.allowed(doing.engine if doing else ""))
 
 
 class Pool:
-    """Workers for one plan; used in a `with`, at whose end every process has ended."""
+    """Workers for one plan; used in a `with`, at whose end every process has ended.
 
-    def __init__(self, plan: Plan, limits: Limits) -> None:
+    `broken` are engines that cannot be loaded, with the status and the message of each attempt.
+    """
+
+    def __init__(
+        self, plan: Plan, limits: Limits, broken: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
         self.plan, self.limits = plan, limits
-        self.broken: dict[str, tuple[str, str]] = {}
+        self.broken = dict(broken or {})
         self._idle: list[Worker] = []
         self._busy: list[Worker] = []
+        self._failed_starts = 0
 
     def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *_: object) -> None:
         for one in [*self._idle, *self._busy]:
-            one.stop()
+            one.process.stop()
 
     def results(self, spans: Iterable[Span]) -> Iterator[tuple[Span, bytes]]:
-        """(span, bytes of its part), as they are finished; a span with a crash comes in pieces."""
-        waiting = deque(Task(span) for span in spans)
-        self._employ(waiting)
+        """(span, bytes of its part), as they are finished; a span with a crash comes in pieces.
+
+        Raises the ValueError of an engine that cannot be found, and CannotWork where processes
+        cannot start.
+        """
+        waiting, again = iter(spans), deque[Task]()
+        self._employ(waiting, again)
         while self._busy:
-            futures = [one.future for one in self._busy if one.future is not None]
-            wait(futures, POLL_SECONDS, FIRST_COMPLETED)
-            finished = []
+            supervised.wait([one.process for one in self._busy])
+            finished: list[tuple[Span, bytes]] = []
             for one in list(self._busy):
-                if one.future is None or not one.future.done():
-                    one.watch(self.plan, self.limits)
-                    continue
-                self._busy.remove(one)
-                task = one.task
-                assert task is not None
-                content = self._content(one)
-                if content is None:
-                    waiting.extendleft(reversed(self._again(one, task)))
-                    continue
-                one.task = None
-                self._idle.append(one)
-                finished.append((task.span, content))
+                self._look_at(one, finished, again)
             # What is finished is written while the next is computed.
-            self._employ(waiting)
+            self._employ(waiting, again)
             yield from finished
 
-    def _employ(self, waiting: "deque[Task]") -> None:
+    def _look_at(
+        self, one: Worker, finished: list[tuple[Span, bytes]], again: "deque[Task]"
+    ) -> None:
+        """Take what a worker has to say, and watch it where it has nothing to say."""
+        outcome = one.process.outcome()
+        if outcome is None:
+            one.watch(self.plan, self.limits)
+        elif isinstance(outcome, Answer):
+            finished.append((one.task.span, outcome.value))
+            one.answered = True
+            supervised.wait([one.process])  # its end follows at once, and the next task can begin
+            self._look_at(one, finished, again)
+        elif isinstance(outcome, Ended):
+            self._busy.remove(one)
+            if not one.process.entered:
+                self._count_start(outcome)
+            again.extendleft(reversed(self._left(one, outcome)))
+        else:
+            self._failed_starts = 0
+            self._busy.remove(one)
+            self._idle.append(one)
+            if isinstance(outcome, Raised):
+                again.extendleft(reversed(self._left(one, self._as_end(one, outcome))))
+
+    def _as_end(self, one: Worker, raised: Raised) -> Ended:
+        """What an exception of ours, or of an engine where none was awaited, costs."""
+        if one.process.loading and raised.error is not None:
+            raise raised.error
+        return Ended("error", f"internal error: {raised.message}")
+
+    def _count_start(self, ended: Ended) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= STARTS:
+            raise CannotWork(supervised.no_start(ended))
+
+    def _employ(self, waiting: Iterator[Span], again: "deque[Task]") -> None:
         """Give tasks to workers, as long as there are both."""
-        while waiting and len(self._busy) < self.limits.jobs:
+        while len(self._busy) < self.limits.jobs:
+            task = again.popleft() if again else None
+            if task is None:
+                span = next(waiting, None)
+                if span is None:
+                    return
+                task = Task(span)
             one = self._idle.pop() if self._idle else Worker()
-            one.start(waiting.popleft(), self.plan, self.broken)
+            one.start(task, self.plan, self.broken)
             self._busy.append(one)
 
-    def _content(self, one: Worker) -> bytes | None:
-        """What the worker sent, or None where its process ended before it could."""
-        assert one.future is not None
-        if one.future.cancelled():
-            return None
-        error = one.future.exception()
-        if error is None:
-            return one.future.result()
-        if isinstance(error, (ProcessExpired, BrokenProcessPool)):
-            if one.sentence is None:
-                one.sentence = ("crash", _how_it_ended(error))
-            return None
-        raise error
-
-    def _again(self, one: Worker, task: Task) -> list[Task]:
+    def _left(self, one: Worker, ended: Ended) -> list[Task]:
         """What is left to do of a task whose process ended: all but the attempt that ended it."""
-        doing = one.doing(self.plan)
-        status, message = one.sentence or ("crash", "its process ended with status 0")
-        one.stop()
+        doing, task = one.doing(self.plan), one.task
+        if one.answered:
+            return []
         if doing is None:
-            return [Task(task.span, task.condemned, task.alone)]
+            return self._without_doing(task, ended) if one.process.entered else [task]
         if doing.case == LOADING:
-            self.broken[doing.engine] = (status, f"when it was loaded: {message}")
+            self.broken[doing.engine] = (ended.status, f"when it was loaded: {ended.message}")
             return [task]
-        if one.state[MANY]:
+        if one.process.state[MANY]:
             # It began with this case, but any of its cases may have ended the process.
             return [replace(task, alone=task.alone | {doing.engine})]
-        pieces = _pieces(task, doing)
+        pieces = _pieces(task, Span(doing.case, doing.case + 1))
         here = next(piece for piece in pieces if piece.span.start == doing.case)
-        by_chance = "memory" in message or "SIGKILL" in message
+        by_chance = "memory" in ended.message or "SIGKILL" in ended.message
         if by_chance and doing not in task.suspected:
             # What was done before may have filled the memory: once more, in a fresh process.
             here.suspected = task.suspected | {doing}
         else:
-            here.condemned[doing.case, doing.dtype, doing.engine] = (status, message)
+            here.condemned[doing.case, doing.dtype, doing.engine] = ended
         return pieces
 
+    def _without_doing(self, task: Task, ended: Ended) -> list[Task]:
+        """Where a process ended that did nothing, something that it did before is to blame.
 
-def _pieces(task: Task, doing: Doing) -> list[Task]:
-    """The task's span before, at and behind an index."""
-    span, at = task.span, doing.case
-    cuts = (Span(span.start, at), Span(at, at + 1), Span(at + 1, span.stop))
+        The span is halved until one index is left; this is tried twice, and then not judged.
+        """
+        if task.span.size > 1:
+            middle = (task.span.start + task.span.stop) // 2
+            return _pieces(task, Span(task.span.start, middle))
+        if task.lost:
+            for dtype in self.plan.dtypes:
+                task.condemned[task.span.start, dtype, DRAWING] = ended
+        return [replace(task, lost=True)]
+
+
+def _pieces(task: Task, middle: Span) -> list[Task]:
+    """The task's span before, in and behind another."""
+    span = task.span
+    cuts = (Span(span.start, middle.start), middle, Span(middle.stop, span.stop))
     return [
         Task(cut, dict(task.condemned), task.alone, task.suspected) for cut in cuts if cut.size > 0
     ]
-
-
-def _how_it_ended(error: BaseException) -> str:
-    """The end of a process in words."""
-    code = getattr(error, "exitcode", None)
-    if code is None:
-        return "its process ended"
-    if code < 0:
-        try:
-            return f"its process was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"its process was killed by signal {-code}"
-    return f"its process ended with status {code}"

@@ -1,21 +1,23 @@
 """A case by its id, what an engine does there entry by entry, and a test to copy."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crosscheck import sampling
+from crosscheck import outcome, sampling
 from crosscheck.conventions import READINGS
 from crosscheck.distribution import Distribution
-from crosscheck.engines import callable as user_engine, names
+from crosscheck.engines import callable as user_engine
 from crosscheck.engines.conformity import require
-from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.engines.interface import Engine
 from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
 from crosscheck.ranges import whole
-from crosscheck.shrinking import failure, shrink
+from crosscheck.shrinking import Failure, failure, shrink
 from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Case, Gradients
 
@@ -39,12 +41,6 @@ def rebuild(case_id: str, of: Distribution) -> Case:
         output = of.output
     places = whole("seed", int(seed)), whole("index", int(index))
     return sampling.draw(of, *places, dtype, output)
-
-
-class CannotRun(ValueError):
-    """An engine that was asked for by name cannot run here."""
-
-    exit_status = 3
 
 
 def entries(engine: Engine, case: Case) -> pd.DataFrame:
@@ -147,57 +143,58 @@ def _assertions(case: Case, expected: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def run(
-    case_id: str,
-    address: str,
-    of: Distribution,
-    seconds: float | None,
-    arrays: str = "numpy",
-    full: bool = False,
-) -> tuple[str, bool]:
-    """What `crosscheck reproduce` prints, and whether the case fails; see `describe`.
+class Reproduction(NamedTuple):
+    """What `crosscheck reproduce` prints, and its exit status: 1 a defect, 3 no gradient."""
 
-    Raises ValueError for a case or an engine that cannot be found.
-    """
-    case = rebuild(case_id, of)
-    try:
-        if ":" in address:
-            engine: Engine = user_engine.from_text(address, arrays)
-        else:
-            engine, address = names.load(address), ""
-    except Unsupported as why:
-        raise CannotRun(str(why)) from None
-    return describe(engine, address, case, seconds, full)
+    text: str
+    exit_status: int
+
+    @property
+    def fails(self) -> bool:
+        return self.exit_status != outcome.OK
 
 
 def describe(
     engine: Engine, address: str, case: Case, seconds: float | None, full: bool = False
-) -> tuple[str, bool]:
-    """What `crosscheck reproduce` prints, and whether the case fails.
+) -> Iterator[Reproduction]:
+    """What the engine does on the case; with `seconds`, then on the smallest that fails as well.
 
-    With `seconds`, the smallest case that fails is looked for that long. Of what a user's
-    function raised the last lines are shown, or all with `full`.
+    That is looked for so long. `address` is how a test finds the function, or empty. Of what a
+    function raised the last lines are shown, or all: `full`.
     """
     found = failure(engine, case)
     of = case.architecture
     head = f"{case.id}: {of.label}, {of.output} output, D = {case.samples}, {case.dtype}"
     if found is None:
-        return f"{head}\n{engine.name} is within its bound here.\n\n{_table(engine, case)}", False
+        text = f"{head}\n{engine.name} is within its bound here.\n\n{_table(engine, case)}"
+        yield Reproduction(text, outcome.OK)
+        return
+    status = outcome.DEFECT if found.kind == "DEFECT" else outcome.FAILED
     parts = [head, f"{engine.name} fails: {found.message}"]
     cause = getattr(engine, "cause", None)
     if cause is not None:
         parts.append(user_engine.their_traceback(cause, full))
+    yield Reproduction("\n\n".join([*parts, *_shown(engine, address, case, found)]), status)
     if seconds is not None:
-        case = shrink(engine, case, seconds)
-        parts.append(f"Smallest case that fails: {case.architecture.label}, D = {case.samples}")
-    computed = None
+        try:
+            case = shrink(engine, case, seconds)
+            sentence = f"Smallest case that fails: {case.architecture.label}, D = {case.samples}"
+        except ValueError as why:  # it fails no more
+            sentence = str(why)
+        parts.append(sentence)
+        yield Reproduction("\n\n".join([*parts, *_shown(engine, address, case, found)]), status)
+
+
+def _shown(engine: Engine, address: str, case: Case, found: Failure) -> list[str]:
+    """The entries, where there are some, and a test to copy, of a function that it can find."""
+    parts, computed = [], None
     if found.kind == "DEFECT":
         parts.append(_table(engine, case))
         computed = entries(engine, case)
     if address:
         arrays = getattr(engine, "arrays", "numpy")
         parts.append("A test to copy:\n\n" + as_test(address, case, computed, arrays))
-    return "\n\n".join(parts), True
+    return parts
 
 
 def _table(engine: Engine, case: Case) -> str:

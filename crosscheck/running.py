@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from rich.console import Console
 
 from crosscheck import (
@@ -16,6 +17,7 @@ from crosscheck import (
     cluster,
     diagnosing,
     environment,
+    explaining,
     files,
     finished,
     gating,
@@ -23,8 +25,12 @@ from crosscheck import (
     progress,
     rows,
     sampling,
+    supervised,
     sweep,
+    worker,
 )
+from crosscheck.diagnosing import Explained
+from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.journal import Journal, Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
@@ -32,6 +38,7 @@ from crosscheck.pool import Limits, Pool
 from crosscheck.reports import folder, markdown, spreadsheet, terminal, written
 from crosscheck.reports.tables import Summary
 from crosscheck.reports.visible import visible
+from crosscheck.supervised import Ended
 
 
 class Wanted(NamedTuple):
@@ -74,12 +81,13 @@ def cores() -> int:
 def choose(plan: Plan, wanted: Wanted) -> tuple[Plan, list[str]]:
     """The plan with its engines, and which of them were asked for by name.
 
-    No library of an engine is imported here: that is for the workers.
+    Nothing of an engine is loaded here: that is for processes that are watched.
 
-    Raises ValueError for an unknown name, or a function that cannot be found.
+    Raises ValueError for an unknown name, or what cannot be the address of a function.
     """
     for text in wanted.own:
-        user_engine.found(text)
+        if ":" not in text:
+            user_engine.found(text)  # which says what it should be
     for name in wanted.named or ():
         names.require_known(name)
     for name, _ in plan.accumulate:
@@ -89,6 +97,37 @@ def choose(plan: Plan, wanted: Wanted) -> tuple[Plan, list[str]]:
         return replace(plan, engines=names.DEFAULT, sampled=names.SAMPLED), []
     engines = dict.fromkeys([*wanted.own, *(wanted.named or ())])
     return replace(plan, engines=tuple(engines)), list(engines)
+
+
+Broken = dict[str, tuple[str, str]]
+"""Engines that cannot be loaded: the status and the message of each attempt."""
+
+
+def load(plan: Plan, own: Sequence[str], limits: Limits) -> Broken:
+    """Load each function of the user's once, so that one that is not there is known at once.
+
+    It runs a file of the user's, which may do anything to its process.
+
+    Raises ValueError where a function cannot be found.
+    """
+    broken = {}
+    for name in own:
+        allowed = limits.allowed(name)
+        for answer in supervised.answers(worker.load, plan, name, allowed=allowed):
+            if isinstance(answer, Ended):
+                broken[name] = answer.status, f"when it was loaded: {answer.message}"
+    return broken
+
+
+def require_room(of: Distribution) -> None:
+    """Raises ValueError where no machine like this one can hold the smallest case."""
+    smallest, memory = sampling.least_bytes(of), psutil.virtual_memory().total
+    if smallest > memory:
+        raise ValueError(
+            f"the smallest case of {of.layers[0]} layers, widths from {of.widths[0]} and samples "
+            f"from {of.samples[0]} takes {smallest / 2**30:.3g} GiB, and this machine has "
+            f"{memory / 2**30:.3g}: --layers, --widths or --samples must begin lower"
+        )
 
 
 def run(
@@ -107,31 +146,30 @@ def run(
     gating.require(ending)
     conduct = conduct or Conduct()
     plan, by_name = choose(plan, wanted)
+    require_room(plan.distribution)
+    broken = load(plan, wanted.own, conduct.limits)
     span = shard(plan.cases, *conduct.shard) if conduct.shard else plan.whole
     folder.require_writable(out)
     with folder.made(out), _journal(out, plan, span, conduct.resume) as (journal, log):
         assembling = assembly.Assembly(plan.engines, journal.rows())
-        with _source(plan, conduct) as source, progress.shown(log) as show, assembling:
+        with _source(plan, conduct, broken) as source, progress.shown(log) as show, assembling:
             sweep.complete(journal, plan, span, source, show, assembling.add)
-        summary = finish(assembling, plan, span, out, by_name, ending.strict)
+        summary, explained = finish(assembling, plan, span, out, by_name, ending, conduct)
     status = end(out, summary, ending, console)
     if ending.output_format == "full":
-        for said in _explanations(plan, wanted.own, summary, conduct.verbose):
+        for said in _messages(plan, wanted.own, out, explained):
             console.print(f"\n{visible(said)}", markup=False, highlight=False, soft_wrap=True)
     return status
 
 
-def _explanations(plan: Plan, own: Sequence[str], summary: Summary, full: bool) -> Iterator[str]:
-    """What each failing function of the user's does wrong, as check() says it.
-
-    It runs in this process, so not if the function crashed or did not end.
-    """
+def _messages(
+    plan: Plan, own: Sequence[str], out: Path, explained: Sequence[Explained]
+) -> Iterator[str]:
+    """What each failing function of the user's does wrong, as check() says it."""
     for name in own:
-        lines = summary.engines[summary.engines["engine"] == name]
-        failed = lines[["defect", "error"]].to_numpy().sum()
-        unsafe = lines[[word for word in ("timeout", "crash") if word in lines]].to_numpy().sum()
-        if failed and not unsafe:
-            yield checking.explain(name, plan, full)
+        mine = [one for one in explained if one.suspect.engine == name]
+        if mine:
+            yield checking.of_run(out, plan, *mine[0]).message()
 
 
 @contextmanager
@@ -155,12 +193,12 @@ def _journal(out: Path, plan: Plan, span: Span, resume: bool) -> Iterator[tuple[
 
 
 @contextmanager
-def _source(plan: Plan, conduct: Conduct) -> Iterator[sweep.Source]:
+def _source(plan: Plan, conduct: Conduct, broken: Broken) -> Iterator[sweep.Source]:
     """The workers: of this machine, or of a Dask cluster."""
     source = (
         cluster.Cluster(plan, conduct.limits, conduct.dask)
         if conduct.dask
-        else Pool(plan, conduct.limits)
+        else Pool(plan, conduct.limits, broken)
     )
     with source:
         yield source
@@ -172,18 +210,36 @@ def finish(
     span: Span,
     out: Path,
     by_name: Sequence[str],
-    strict: bool,
-) -> Summary:
-    """Put the files of the run in the place of those that `out` held; what they amount to."""
+    ending: gating.Ending,
+    conduct: Conduct,
+) -> tuple[Summary, list[Explained]]:
+    """Put the files of the run in the place of those that `out` held.
+
+    What they amount to, and what the failing engines do wrong: of that no exit status depends.
+    """
     summary, staging = assembled.summary, assembled.folder
     with writing(staging):
-        status = outcome.status_of(summary.verdicts, summary.statuses, by_name, strict)
+        status = outcome.status_of(summary.verdicts, summary.statuses, by_name, ending.strict)
         record = _record(plan, span, summary, status, by_name)
-        if summary.verdicts["DEFECT"]:
-            record["diagnoses"] = diagnosing.of_run(plan, staging)
+        own = [name for name in plan.engines if ":" in name]
+        full = ending.output_format == "full"
+        explained: list[Explained] = []
+        if summary.verdicts["DEFECT"] or any(summary.statuses[name]["error"] for name in own):
+            how = diagnosing.How(conduct.limits, own, full, conduct.verbose)
+            explained = diagnosing.of_run(plan, staging, how)
+            record["diagnoses"] = _diagnoses(explained)
         conclude(staging, summary, record)
     folder.replace(staging, out)
-    return summary
+    return summary, explained
+
+
+def _diagnoses(explained: Sequence[Explained]) -> list[dict[str, Any]]:
+    """What run.json says of the mistakes that are known."""
+    return [
+        explaining.as_json(suspect, told.diagnosis)
+        for suspect, told in explained
+        if told.diagnosis is not None
+    ]
 
 
 READABLE_ROWS = 250_000

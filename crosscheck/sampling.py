@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -216,15 +217,24 @@ def output_of(of: Distribution, seed: int, index: int) -> str:
     return READINGS[int(_stream(seed, index, _OUTPUT).integers(2))]
 
 
-@watched.stage("sampling")
-def draw(of: Distribution, seed: int, index: int, dtype: str, output: str | None = None) -> Case:
-    """The case of (seed, index): a function of the arguments alone, in any order and process.
+def least_bytes(of: Distribution) -> int:
+    """The size of the smallest case there is, in float64, in which all numbers are drawn."""
+    layers, width, samples = of.layers[0], of.widths[0], of.samples[0]
+    return 8 * ((layers - 1) * (width + 1) * width + 2 * samples * width)
 
-    The same index has the same architecture and, but for rounding, the same numbers in every
-    dtype. `output` overrides the distribution's.
-    """
+
+class Outline(NamedTuple):
+    """A case without its numbers: `scale` is the stratum, `special` names a special case."""
+
+    architecture: Architecture
+    samples: int
+    scale: float
+    special: Special | None
+
+
+def outline(of: Distribution, seed: int, index: int, output: str | None = None) -> Outline:
+    """What the case of (seed, index) is before its numbers are drawn, as of `draw`."""
     shape_rng = _stream(seed, index, _SHAPE)
-    rng = _stream(seed, index, _VALUES)
     output = output or output_of(of, seed, index)
     possible, _ = specials(of)
     special = possible[index] if index < len(possible) else None
@@ -238,7 +248,18 @@ def draw(of: Distribution, seed: int, index: int, dtype: str, output: str | None
     else:
         scale = of.scales[int(shape_rng.integers(len(of.scales)))]
         widths = _draw_widths(shape_rng, of)
-    architecture = Architecture(widths, of.hidden, output, of.cost)
+    return Outline(Architecture(widths, of.hidden, output, of.cost), samples, scale, special)
+
+
+@watched.stage("sampling")
+def draw(of: Distribution, seed: int, index: int, dtype: str, output: str | None = None) -> Case:
+    """The case of (seed, index): a function of the arguments alone, in any order and process.
+
+    The same index has the same architecture and, but for rounding, the same numbers in every
+    dtype. `output` overrides the distribution's.
+    """
+    architecture, samples, scale, special = outline(of, seed, index, output)
+    rng = _stream(seed, index, _VALUES)
     if special:
         numbers = special.numbers(rng, architecture, samples, FORMATS[dtype])
     else:

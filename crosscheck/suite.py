@@ -9,23 +9,26 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crosscheck import portion, rows, sampling, watched
+from crosscheck import case_rows, portion, rows, sampling, watched
 from crosscheck.arithmetic import Arithmetic, only
 from crosscheck.attempts import (
+    DRAWING,
     IN_PROCESS,
-    NO_ATTEMPT,
     Attempt,
     Crew,
     Overseer,
     attempt_all,
     known_end,
 )
+from crosscheck.case_rows import Undrawn
 from crosscheck.engines import callable as user_engine, names
-from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.engines.broken import Broken
+from crosscheck.engines.contained import described, loaded
+from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.evidence import Evidence, first_disagreement, prepare
 from crosscheck.judging import Standing, judge_together
 from crosscheck.plan import Plan as Plan, Span
-from crosscheck.portion import Ordered, Portion, place_of
+from crosscheck.portion import Ordered, Portion
 from crosscheck.values import Case
 from crosscheck.verdict import Claim, decide
 
@@ -45,14 +48,19 @@ DEFAULT_PLAN = Plan()
 def load(name: str, arrays: str = "numpy") -> Engine | Unsupported:
     """The engine of this name, or of a function "module:function"; Unsupported if it cannot run.
 
-    `arrays` is what a function is handed.
+    `arrays` is what a function is handed. What ends its loading, as SystemExit does, it ends
+    in each case.
 
     Raises ValueError for an unknown name, or a function that cannot be found.
     """
     try:
-        return user_engine.from_text(name, arrays) if ":" in name else names.load(name)
+        if ":" in name:
+            return loaded(lambda: user_engine.from_text(name, arrays))
+        return loaded(lambda: names.load(name))
     except Unsupported as why:
         return why
+    except EngineFailed as why:
+        return Broken(name, why.status, str(why))
 
 
 def muster(engine_names: Sequence[str]) -> dict[str, Engine | Unsupported]:
@@ -71,8 +79,36 @@ def evaluate_block(
     plan: Plan, crew: Crew, span: Span, overseer: Overseer = IN_PROCESS
 ) -> Iterator[Portion]:
     """The rows of the cases of these indices, in order; none depends on the span."""
-    for cases in _batches(plan.draws(span), BATCH_ENTRIES):
-        yield from evaluate(crew, cases, overseer, plan)
+    for drawn in _batches(_drawn(plan, span, overseer), BATCH_ENTRIES):
+        if isinstance(drawn, Undrawn):
+            yield _portion_of(case_rows.undrawn(plan, list(crew), drawn), crew)
+        else:
+            yield from evaluate(crew, drawn, overseer, plan)
+
+
+def _portion_of(row: Mapping[str, Any], crew: Crew) -> Portion:
+    """A case of which there is only its row."""
+    table = pa.Table.from_pylist([dict(row)], rows.schema(rows.case_columns(list(crew))))
+    errors, pairs = (rows.schema(columns).empty_table() for columns in (rows.ERRORS, rows.PAIRS))
+    return Portion(errors, table, pairs)
+
+
+def _drawn(plan: Plan, span: Span, overseer: Overseer) -> Iterator[Case | Undrawn]:
+    """The cases of these indices in order, each dtype of an index in turn."""
+    for index in range(*span):
+        for dtype in plan.dtypes:
+            yield _draw(plan, index, dtype, overseer)
+
+
+def _draw(plan: Plan, index: int, dtype: str, overseer: Overseer) -> Case | Undrawn:
+    known = overseer.condemned.get((index, dtype, DRAWING))
+    if known:
+        return Undrawn(index, dtype, Attempt(DRAWING, known[0], message=known[1]))
+    overseer.begin_drawing(index, dtype)
+    try:
+        return sampling.draw(plan.distribution, plan.seed, index, dtype)
+    except Exception as error:  # such as MemoryError
+        return Undrawn(index, dtype, Attempt(DRAWING, "error", message=described(error)))
 
 
 def evaluate(
@@ -98,6 +134,7 @@ def evaluate(
     ]
     place = 0
     for group in _batches(iter(cases), GROUP_ENTRIES):
+        assert isinstance(group, list)
         together = trials[place : place + len(group)]
         place += len(group)
         for trial in together:
@@ -130,7 +167,7 @@ def _portion(crew: Crew, trials: "Sequence[Trial]") -> Portion:
         pairs += portion.pairs(judged, cases, numbers, names)
         radii |= dict(zip(numbers, judged.relative_radii.tolist(), strict=True))
     of_cases = [
-        _unjudged_row(trial.case, trial.attempts, trial.failed)
+        case_rows.unjudged(trial.case, trial.attempts, trial.failed)
         if trial.failed
         else trial.row(radii[number])
         for number, trial in enumerate(trials)
@@ -151,11 +188,17 @@ def _prepare(trials: "Sequence[Trial]") -> None:
         trial.seconds += (time.perf_counter() - started) / len(trials)
 
 
-def _batches(cases: Iterator[Case], most: int) -> Iterator[list[Case]]:
-    """The cases in lists of so many entries, or a little more."""
+def _batches(cases: Iterator[Case | Undrawn], most: int) -> Iterator[list[Case] | Undrawn]:
+    """The cases in lists of so many entries, or a little more; one that was not drawn alone."""
     batch: list[Case] = []
     entries = 0
     for case in cases:
+        if isinstance(case, Undrawn):
+            if batch:
+                yield batch
+            yield case
+            batch, entries = [], 0
+            continue
         batch.append(case)
         entries += case.architecture.parameters + case.inputs.size + case.targets.size
         if entries > most:
@@ -233,7 +276,7 @@ class Trial:
     def row(self, relative_radius: float) -> dict[str, Any]:
         """The row of the case."""
         return {
-            **_unreferenced_row(self.case, self.attempts),
+            **case_rows.unreferenced(self.case, self.attempts),
             "reference": self.evidence.enclosure.source,
             "reference_radius": relative_radius,
             "certificate": self.certificate,
@@ -265,51 +308,6 @@ def _certificate(case: Case) -> str:
         name = case.architecture.tensor_names[apart]
         return f"failed: {ruling.source} and the oracle's balls are apart at {name}"
     return found.verdict
-
-
-def _unreferenced_row(case: Case, attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """The row of a case, but for what the reference adds."""
-    made = [tried for tried in attempts if tried.status != rows.NOT_SAMPLED]
-    worst = max(made, key=lambda tried: rows.STATUSES.index(tried.status), default=NO_ATTEMPT)
-    row = {
-        **place_of(case),
-        "seed": case.seed,
-        "cost": case.architecture.cost,
-        "special": case.special,
-        "definition": sampling.definition(case),
-        "parameters": case.architecture.parameters,
-        "status": worst.status,
-        "message": worst.message,
-    }
-    for tried in attempts:
-        row.update(_attempt_columns(tried))
-    return row
-
-
-def _attempt_columns(tried: Attempt) -> dict[str, Any]:
-    return {
-        f"status:{tried.engine}": tried.status,
-        f"seconds:{tried.engine}": tried.seconds,
-        f"message:{tried.engine}": tried.message,
-    }
-
-
-def _unjudged_row(case: Case, attempts: Sequence[Attempt], failed: Attempt) -> dict[str, Any]:
-    """The row of a case whose reference ended its process: no engine could be judged."""
-    message = f"the reference: {failed.message}"
-    lost = [
-        tried
-        if tried.status == rows.NOT_SAMPLED
-        else Attempt(tried.engine, failed.status, message=message)
-        for tried in attempts
-    ]
-    unknown = {
-        "reference": "none",
-        "reference_radius": float("nan"),
-        "certificate": "",
-        "seconds": float("nan"),
-    }
-    return {**_unreferenced_row(case, lost), **unknown}
 
 
 def run(plan: Plan, crew: Crew, progress: Callable[[int], None] = lambda done: None) -> Frames:

@@ -1,21 +1,25 @@
-"""A worker process: one thread for each library, silent, ends with its parent, tells what it does.
+"""Inside a watched process: one thread for each library, silent, ends with its parent, tells what
+it does.
 
 This module imports nothing heavy, so that `enter` can set the environment before any library
 reads it.
 """
 
+import contextlib
 import gc
 import os
 import sys
 import threading
-from collections.abc import MutableSequence
+from collections.abc import Iterator, MutableSequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from crosscheck.attempts import Condemned, Crew
     from crosscheck.plan import Plan, Span
-    from crosscheck.values import Case
+    from crosscheck.values import Case, Gradients
 
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -34,11 +38,14 @@ COUNT, INDEX, DTYPE, ENGINE, MANY, PID = range(6)
 PLACES = 6
 """Places in the state that a worker shares with its parent: how often it has begun something,
 and what it began last; MANY is 1 where an engine has more than one case at a time. ENGINE counts
-the plan's engines; the judge and idleness are below 0."""
+the plan's engines; the judge, idleness and the drawing of a case are below 0."""
 
-JUDGE, IDLE = -1, -2
+JUDGE, IDLE, DRAW = -1, -2, -3
 LOADING = -1
 """The INDEX while an engine is loaded."""
+
+CLOSED = 97
+"""The status with which a process ends whose descriptors an engine closed."""
 
 State = MutableSequence[int]
 
@@ -54,21 +61,82 @@ class Job(NamedTuple):
 
 
 _state: State = [0] * PLACES
+_channel: tuple[int, tuple[int, int]] | None = None
 _crew: "dict[str, Any]" = {}
 
 
-def enter(state: State) -> None:
-    """Prepare this process: the initializer of the pool."""
-    global _state
-    if not state[PID]:
-        # A pool starts another process in the place of a dead one; what the dead one was doing
-        # must stay readable.
-        _state = state
+def serve(channel: "Connection", state: State, loud: bool = False) -> None:
+    """Do what the parent asks for, one thing after the other: the life of the process.
+
+    What is asked is a generator function and its arguments; each thing that it yields is sent
+    back, then its end. What engines print goes nowhere, or where it is `loud` to stderr.
+    """
+    enter(channel, state, loud)
+    while True:
+        try:
+            function, arguments = channel.recv()
+        except EOFError:
+            return
+        try:
+            for answer in function(*arguments):
+                _require_channel()
+                channel.send(Answer(answer))
+            end: Answer | Raised | End = End()
+        except Exception as error:
+            from crosscheck.engines.contained import described
+
+            end = Raised(error if isinstance(error, ValueError) else None, described(error))
+        _require_channel()
+        channel.send(end)
+
+
+class Answer(NamedTuple):
+    """A thing that a watched process was asked for."""
+
+    value: Any
+
+
+class End(NamedTuple):
+    """There is no more of what it was asked for."""
+
+
+class Raised(NamedTuple):
+    """It raised; `error` only if it is a sentence on bad input."""
+
+    error: ValueError | None
+    message: str
+
+
+def enter(channel: "Connection", state: State, loud: bool = False) -> None:
+    """Prepare this process."""
+    global _state, _channel
+    if hasattr(os, "setsid"):
+        os.setsid()  # so that what it forks can be ended with it, and no terminal is in reach
     _end_with_parent()
-    _may_have_children()
     limit_threads()
-    _be_silent()
+    _redirect(2 if loud else None)
+    from crosscheck.engines import contained
+
+    contained.ours_alone()
+    _state, _channel = state, (channel.fileno(), _identity(channel.fileno()))
     _state[PID] = os.getpid()
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _require_channel() -> None:
+    """End where an engine closed the way to the parent, while the state still names it."""
+    if _channel is None:
+        return
+    try:
+        if _identity(_channel[0]) == _channel[1]:
+            return
+    except OSError:
+        pass
+    os._exit(CLOSED)
 
 
 def limit_threads(count: int = 1) -> None:
@@ -93,14 +161,18 @@ def cache_folder() -> Path:
     return Path(base) / "crosscheck"
 
 
-def _be_silent() -> None:
-    """What engines print goes nowhere: the terminal belongs to the parent."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+def _redirect(onto: int | None) -> None:
+    """What engines print goes to this descriptor, or nowhere: stdout belongs to the parent."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    target = nowhere if onto is None else onto
+    for descriptor in (1, 2):
+        if descriptor != target:
+            os.dup2(target, descriptor)
+    if nowhere > 2:
+        os.close(nowhere)
 
 
 def _end_with_parent() -> None:
@@ -112,28 +184,25 @@ def _end_with_parent() -> None:
         return
 
     def wait() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+        with contextlib.suppress(OSError, ValueError):
+            connection.wait([parent.sentinel])
+        # An engine that closed the descriptor wakes this thread as well.
+        os._exit(CLOSED if os.getppid() == parent.pid else 1)
 
     threading.Thread(target=wait, daemon=True).start()
     if sys.platform == "linux":
         import ctypes
         import signal
 
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        pr_set_pdeathsig, pr_set_child_subreaper = 1, 36
+        library = ctypes.CDLL(None)
+        library.prctl(pr_set_pdeathsig, signal.SIGKILL)
+        library.prctl(pr_set_child_subreaper, 1)  # what engines fork stays in sight
         if os.getppid() != parent.pid:
             os._exit(1)
 
 
-def _may_have_children() -> None:
-    """A pool's processes are daemons, which multiprocessing lets have none; engines may."""
-    import multiprocessing
-
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-
-
-def run(job: Job) -> bytes:
+def run(job: Job) -> Iterator[bytes]:
     """The rows of the job's span, as the bytes of a journal's part."""
     from crosscheck import journal, suite
 
@@ -141,8 +210,9 @@ def run(job: Job) -> bytes:
     gc.freeze()  # libraries stay: looking through them again takes a tenth of a sweep
     overseer = _overseer(job)
     portions = list(suite.evaluate_block(job.plan, crew, job.span, overseer))
-    _state[ENGINE] = IDLE
-    return journal.encode(suite.as_tables(portions, job.plan.engines))
+    content = journal.encode(suite.as_tables(portions, job.plan.engines))
+    rest()
+    yield content
 
 
 def _muster(job: Job) -> "Crew":
@@ -156,15 +226,57 @@ def _muster(job: Job) -> "Crew":
             crew[name] = Broken(name, *job.broken[name])
             continue
         if name not in _crew:
-            _begin(LOADING, 0, number)
+            begin(LOADING, 0, number)
             _crew[name] = suite.load(job.plan.address(name), job.plan.arrays)
         crew[name] = _crew[name]
     return crew
 
 
-def _begin(index: int, dtype: int, engine: int, many: bool = False) -> None:
+def load(plan: "Plan", name: str) -> Iterator[None]:
+    """Load an engine as `run` would.
+
+    Raises ValueError where it cannot be found.
+    """
+    from crosscheck import suite
+
+    begin(LOADING, 0, plan.engines.index(name))
+    suite.load(plan.address(name), plan.arrays)
+    rest()
+    yield None
+
+
+def begin(index: int, dtype: int, engine: int, many: bool = False) -> None:
+    """Say what begins, where the parent reads it."""
+    _require_channel()
     _state[INDEX], _state[DTYPE], _state[ENGINE], _state[MANY] = index, dtype, engine, many
     _state[COUNT] += 1
+
+
+def rest() -> None:
+    """Say that nothing is being done that could not end."""
+    _require_channel()
+    _state[ENGINE] = IDLE
+
+
+class Timed:
+    """An engine each of whose gradients the parent sees begin and end."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.name = engine, engine.name
+        self.arithmetic, self.supports = engine.arithmetic, engine.supports
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "engine":
+            raise AttributeError(name)
+        return getattr(self.engine, name)
+
+    def gradients(self, case: "Case") -> "Gradients":
+        """The engine's."""
+        begin(0, 0, 0)
+        try:
+            return self.engine.gradients(case)
+        finally:
+            rest()
 
 
 def _overseer(job: Job) -> Any:
@@ -178,6 +290,9 @@ def _overseer(job: Job) -> Any:
 
         def begin(self, case: "Case", engine: str, many: bool = False) -> None:
             number = job.plan.engines.index(engine) if engine else JUDGE
-            _begin(case.index, job.plan.dtypes.index(case.dtype), number, many)
+            begin(case.index, job.plan.dtypes.index(case.dtype), number, many)
+
+        def begin_drawing(self, index: int, dtype: str) -> None:
+            begin(index, job.plan.dtypes.index(dtype), DRAW)
 
     return Telling()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import crosscheck
-from crosscheck import checking
+from crosscheck import explaining
 
 
 def right(weights, biases, inputs, targets):
@@ -35,7 +35,7 @@ def _quiet():
 def _brief(request, monkeypatch):
     """No search for the smallest case, but in the tests that ask for it."""
     if "shrinking" not in request.fixturenames:
-        monkeypatch.setattr(checking, "SHRINKING_SECONDS", 0.0)
+        monkeypatch.setattr(explaining, "SHRINKING_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from crosscheck import cli, diagnosing
+from crosscheck import cli, diagnosing, explaining
 from crosscheck.distribution import Distribution
+from crosscheck.explaining import Suspect
 from crosscheck.plan import Plan
+from crosscheck.pool import Limits
 
 HALVED = """
 import numpy as np
@@ -41,20 +43,24 @@ def test_the_page_groups_defects_by_what_explains_them(tmp_path, monkeypatch):
     assert "explains" in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_an_engine_that_dies_costs_its_diagnosis_and_nothing_else(tmp_path, monkeypatch):
+def test_an_engine_that_dies_costs_its_explanation_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text("import os\n\n\ndef gradient(*_):\n    os._exit(1)\n")
     plan = Plan(("mine.py:gradient",), ("float64",), 12, 0, Distribution(widths=(1, 4)))
-    suspect = diagnosing.Suspect("mine.py:gradient", "float64", (9, 10), frozenset({"s0-i9"}))
-    assert diagnosing._apart(plan, suspect) is None
+    suspect = Suspect("mine.py:gradient", "float64", (9, 10), frozenset({"s0-i9"}))
+    told = diagnosing.apart(plan, suspect, diagnosing.How(Limits(1, 60.0)))
+    assert told.diagnosis is None
+    assert "ended with status 1" in told.trouble
 
 
 def test_failing_and_sound_cases_are_looked_at_and_silent_ones_are_not(made):
-    errors = made(cases=40).errors
-    assert diagnosing.find(errors) == []
+    run = made(cases=40)
+    errors = run.errors
+    assert explaining.suspects(errors, run.cases) == []
     mine = errors["engine"] == "a"
     errors.loc[mine & (errors["index"] < 5) & (errors["tensor"] == "w2"), "verdict"] = "DEFECT"
     errors.loc[mine & (errors["index"] >= 20), "verdict"] = "INCONCLUSIVE"
-    (suspect,) = diagnosing.find(errors)
+    (suspect,) = explaining.suspects(errors, run.cases)
     assert suspect.indices == tuple(range(20))
     assert len(suspect.failing) == 5
+    assert suspect.smallest == 0

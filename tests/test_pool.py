@@ -8,7 +8,8 @@ import pytest
 from crosscheck import journal, rows, suite
 from crosscheck.distribution import Distribution
 from crosscheck.plan import Plan, Span
-from crosscheck.pool import Limits, Pool, _how_it_ended
+from crosscheck.pool import Limits, Pool
+from crosscheck.supervised import how_it_ended
 
 ENGINE = '''
 import os, signal, sys, time
@@ -148,7 +149,4 @@ def test_rows_do_not_depend_on_the_process_or_the_spans(undisturbed):
     [(-signal.SIGSEGV, "killed by SIGSEGV"), (-99, "killed by signal 99"), (3, "with status 3")],
 )
 def test_the_end_of_a_process_in_words(code, words):
-    class Ended(OSError):
-        exitcode = code
-
-    assert words in _how_it_ended(Ended())
+    assert words in how_it_ended(code)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import crosscheck
-from crosscheck import checking, cli
+from crosscheck import cli, explaining
 from crosscheck.engines import names, state
 from crosscheck.plan import REPEATED_FIRST, Plan
 
@@ -17,7 +17,7 @@ QUICK = {"cases": 12, "widths": (1, 6), "samples": (1, 6)}
 @pytest.fixture(autouse=True)
 def _brief(monkeypatch):
     """No search for the smallest case."""
-    monkeypatch.setattr(checking, "SHRINKING_SECONDS", 0.0)
+    monkeypatch.setattr(explaining, "SHRINKING_SECONDS", 0.0)
 
 
 def right(weights, biases, inputs, targets):

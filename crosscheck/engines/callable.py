@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.engines import contained
 from crosscheck.engines.conformity import Malformed
 from crosscheck.engines.interface import Unsupported
 from crosscheck.engines.user_file import Folder, folder_of, load
@@ -91,7 +92,7 @@ class CallableEngine:
         self.arrays, self.dialect = arrays, dialect(arrays)
         self.folder: AbstractContextManager[Any] = folder or nullcontext()
         self.changed: set[str] = set()
-        self.cause: Exception | None = None
+        self.cause: BaseException | None = None
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
         return True
@@ -99,6 +100,7 @@ class CallableEngine:
     def arithmetic(self, dtype: str) -> Arithmetic:
         return Arithmetic(dtype, "either", flushes=True)
 
+    @contained.method
     def gradients(self, case: Case) -> Gradients:
         """Raises Malformed where the result is not a pair of lists of arrays."""
         make = self.dialect.array
@@ -108,8 +110,10 @@ class CallableEngine:
             try:
                 with np.errstate(all="ignore"):  # the verdict says it, entry by entry
                     result = self.function(weights, biases, inputs, targets)
-            except Exception as error:
+            except BaseException as error:
                 self.cause = self.cause or error
+                if not isinstance(error, Exception):
+                    raise
                 raise Malformed(raised(error, case)) from error
             by_weight, by_bias = (_lists(part, what, case) for part, what in _pair(result))
             self._watch(case, weights, biases, inputs, targets)
@@ -291,6 +295,10 @@ def raised(error: Exception, case: Case) -> str:
 
 
 CALLED_AS = "(it is called as gradient(weights, biases, inputs, targets))"
+
+
+LAST_FRAMES = 2
+"""Calls of a traceback that a message shows: where it was raised, and what called that."""
 
 
 def _their_frames(error: BaseException) -> list[traceback.FrameSummary]:

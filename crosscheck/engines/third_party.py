@@ -10,6 +10,7 @@ and `make()` returns an Engine. It is then in `crosscheck engines` and in `--eng
 
 from importlib.metadata import EntryPoint, entry_points
 
+from crosscheck.engines.contained import Contained
 from crosscheck.engines.interface import Engine, Unsupported
 
 GROUP = "crosscheck.engines"
@@ -35,4 +36,4 @@ def load(name: str) -> Engine | None:
         raise Unsupported(f"{name} ({point.value}) {type(error).__name__}: {error}") from None
     if not isinstance(engine, Engine):
         raise Unsupported(f"{name} ({point.value}) made a {type(engine).__name__}, not an Engine")
-    return engine
+    return Contained(engine)
