@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 from rich.console import Console
 
 from crosscheck import (
@@ -30,7 +29,6 @@ from crosscheck import (
     worker,
 )
 from crosscheck.diagnosing import Explained
-from crosscheck.distribution import Distribution
 from crosscheck.engines import callable as user_engine, names
 from crosscheck.journal import Journal, Unwritable, writing
 from crosscheck.plan import Plan, Span, shard
@@ -119,17 +117,6 @@ def load(plan: Plan, own: Sequence[str], limits: Limits) -> Broken:
     return broken
 
 
-def require_room(of: Distribution) -> None:
-    """Raises ValueError where no machine like this one can hold the smallest case."""
-    smallest, memory = sampling.least_bytes(of), psutil.virtual_memory().total
-    if smallest > memory:
-        raise ValueError(
-            f"the smallest case of {of.layers[0]} layers, widths from {of.widths[0]} and samples "
-            f"from {of.samples[0]} takes {smallest / 2**30:.3g} GiB, and this machine has "
-            f"{memory / 2**30:.3g}: --layers, --widths or --samples must begin lower"
-        )
-
-
 def run(
     plan: Plan,
     wanted: Wanted,
@@ -146,7 +133,6 @@ def run(
     gating.require(ending)
     conduct = conduct or Conduct()
     plan, by_name = choose(plan, wanted)
-    require_room(plan.distribution)
     broken = load(plan, wanted.own, conduct.limits)
     span = shard(plan.cases, *conduct.shard) if conduct.shard else plan.whole
     folder.require_writable(out)

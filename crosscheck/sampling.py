@@ -217,12 +217,6 @@ def output_of(of: Distribution, seed: int, index: int) -> str:
     return READINGS[int(_stream(seed, index, _OUTPUT).integers(2))]
 
 
-def least_bytes(of: Distribution) -> int:
-    """The size of the smallest case there is, in float64, in which all numbers are drawn."""
-    layers, width, samples = of.layers[0], of.widths[0], of.samples[0]
-    return 8 * ((layers - 1) * (width + 1) * width + 2 * samples * width)
-
-
 class Outline(NamedTuple):
     """A case without its numbers: `scale` is the stratum, `special` names a special case."""
 
