@@ -6,7 +6,7 @@ takes no part; Q off a run of forward and backward.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -273,11 +273,13 @@ class TorchSubject:
         return self._traces[mode]
 
     def numbers(self, mode: str, given: Sequence[Array]) -> Numbers:
-        """PyTorch's own."""
+        """PyTorch's own; attention in narrow formats by its formula, as the program has it."""
+        import torch
+
         from crosscheck.programs.torch_modes import MODES
         from crosscheck.programs.torch_storage import as_array, as_tensor
 
-        with preserved():
+        with preserved(), plain_attention(torch) if self.narrow else nullcontext():
             values, derivatives = MODES[mode].run(self, self.fresh(), [as_tensor(x) for x in given])
         return Numbers(tuple(as_array(x) for x in values), tuple(as_array(x) for x in derivatives))
 
@@ -326,8 +328,12 @@ class TorchSubject:
         import torch
 
         flushed = bool((torch.tensor([2.0**-140]) * 1.0 == 0).item())
-        narrow = any(leaf.format in ("bfloat16", "float16") for leaf in self.inputs)
-        return Promise(flushes=flushed, accumulate="float32" if narrow else None)
+        return Promise(flushes=flushed, accumulate="float32" if self.narrow else None)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether some input is in 16 bits."""
+        return any(leaf.format in ("bfloat16", "float16") for leaf in self.inputs)
 
 
 def _traced(reader: Any, outputs: Sequence[int]) -> Trace:
@@ -357,15 +363,20 @@ def preserved() -> Iterator[None]:
 @contextmanager
 def plain_kernels(torch: Any) -> Iterator[None]:
     """Attention by its formula and recurrent nets step by step, instead of fused kernels."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
     enabled = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
+        with plain_attention(torch):
             yield
     finally:
         torch._C._set_mkldnn_enabled(enabled)
+
+
+def plain_attention(torch: Any) -> Any:
+    """scaled_dot_product_attention by its formula."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def _format(tensor: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from crosscheck.programs.torch_moves import accumulated
 from crosscheck.programs.torch_operators import Call, Number, Value, row
 from crosscheck.programs.torch_sums import average, reduced
 
@@ -17,6 +18,26 @@ from crosscheck.programs.torch_sums import average, reduced
 def wide(call: Call, *xs: Number) -> list[int]:
     """Operands in the format that the kernel computes in."""
     return [call.number(x, call.inner) for x in xs]
+
+
+def stored(call: Call, x: int) -> int:
+    """A step that the kernel keeps in the format of its result."""
+    if call.build.format(x) == call.format:
+        return x
+    return call.build("cast", call.build("cast", x, format=call.format), format=call.inner)
+
+
+def added_rows(call: Call, x: int, axes: Sequence[int]) -> int:
+    """A sum over leading axes; in narrow formats row by row into a narrow accumulator."""
+    if call.inner == call.format:
+        return reduced(call, "sum", x, list(axes))
+    shape = call.shape(x)
+    kept = [n for axis, n in enumerate(shape) if axis not in axes]
+    index = np.arange(int(np.prod(kept, dtype=int))).reshape(
+        [1 if axis in axes else n for axis, n in enumerate(shape)]
+    )
+    narrow = call.build("cast", x, format=call.format)
+    return accumulated(call, None, narrow, np.broadcast_to(index, shape), kept)
 
 
 # Softmax
@@ -141,6 +162,24 @@ def _glu_jvp(call: Call, glu: Value, x: Value, tangent: Value, dim: int) -> int:
     return build("add", build("mul", da, gate), build("mul", steep, db))
 
 
+@row("glu_backward")
+def _glu_backward(call: Call, grad: Value, x: Value, dim: int) -> int:
+    """g σ(b), and g a σ(b) (1 - σ(b)), with σ(b) kept in the result's format."""
+    build, shape = call.build, call.shape(x)
+    a, b = _halves(call, x, dim)
+    gate = build("logistic", b)
+    by_a = build("mul", gate, grad)
+    steep = build("mul", build("sub", 1.0, gate), gate)
+    by_b = build("mul", build("mul", steep, grad), a)
+    index = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
+    back = np.full((2, index.size), -1)
+    for side, half in enumerate(np.split(index, 2, axis=dim)):
+        back[side, half.reshape(-1)] = np.arange(half.size)
+    first = build("take", by_a, index=back[0].reshape(shape))
+    second = build("take", by_b, index=back[1].reshape(shape))
+    return build("select", build.constant(back[0].reshape(shape) >= 0), first, second)
+
+
 def _halves(call: Call, x: int, dim: int) -> tuple[int, int]:
     shape = call.shape(x)
     index = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
@@ -202,12 +241,9 @@ def _layer_norm_backward(
     weighted = _scaled(call, g, weight, None, shape)
     by_input = _through_moments(call, weighted, inner, m, a, axes, count)
     normal = _standardized(call, inner, m, a)
-    by_weight = (
-        reduced(call, "sum", call.build("mul", g, normal), rows)
-        if rows
-        else call.build("mul", g, normal)
-    )
-    by_bias = reduced(call, "sum", g, rows) if rows else g
+    each = call.build("mul", g, normal)
+    by_weight = added_rows(call, each, rows) if rows else each
+    by_bias = added_rows(call, g, rows) if rows else g
     return by_input, by_weight, by_bias
 
 
@@ -276,11 +312,13 @@ def _batch_norm(call: Call, x: Value, weight: Number, bias: Number, *rest: Any) 
     shape = call.shape(inner)
     channels = tuple(n if axis == 1 else 1 for axis, n in enumerate(shape))
     mean, rstd = _batch_moments(call, inner, stats, eps, channels)
+    mean, rstd = stored(call, mean), stored(call, rstd)
     scale = rstd if weight is None else build("mul", rstd, _shaped(call, weight, channels))
+    scale = stored(call, scale)
     offset = build("neg", build("mul", mean, scale))
     if bias is not None:
         offset = build("add", offset, _shaped(call, bias, channels))
-    normal = build("add", build("mul", inner, scale), offset)
+    normal = build("add", build("mul", inner, scale), stored(call, offset))
     flat = (build("reshape", v, shape=(shape[1],)) for v in (mean, rstd))
     saved = [v if r.numel() else None for v, r in zip(flat, call.results[1:], strict=False)]
     return normal, *saved
@@ -320,8 +358,9 @@ def _batch_norm_backward(
     scale = rstd if weight is None else build("mul", rstd, _shaped(call, weight, channels))
     by_input = build("mul", g, scale)
     if train:
-        k = build("div", build("mul", build("mul", dot, rstd), rstd), count)
-        less = build("sub", build("sub", g, build("mul", centred, k)), build("div", total, count))
+        k = stored(call, build("div", build("mul", build("mul", dot, rstd), rstd), count))
+        along = stored(call, build("mul", centred, k))
+        less = build("sub", build("sub", g, stored(call, build("div", total, count))), along)
         by_input = build("mul", less, scale)
     by_weight = build("reshape", build("mul", dot, rstd), shape=(shape[1],))
     return by_input, by_weight, build("reshape", total, shape=(shape[1],))

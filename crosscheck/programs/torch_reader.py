@@ -17,6 +17,7 @@ import torch
 from torch._C import DispatchKey
 from torch._decomp import decomposition_table
 from torch.autograd.function import _SingleLevelFunction
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -81,7 +82,10 @@ class Reader(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            return self._dispatched(func, args, kwargs or {})
+
+    def _dispatched(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         if not self._nested:
             self.build.source = self._source()
@@ -266,8 +270,37 @@ class Reader(TorchDispatchMode):
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """The function under this reader, with calls of autograd.Function seen."""
-        with _hooked(self), self:
+        with _hooked(self), Leaving(self), self:
             return function(*args)
+
+
+LEAVING = frozenset({"numpy", "__array__", "tolist", "data_ptr", "__dlpack__"})
+"""Methods by which numbers leave PyTorch."""
+
+
+class Leaving(TorchFunctionMode):
+    """Refuses numbers that leave PyTorch where something is computed of them and comes back."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in LEAVING and args and _floats(args[0]) and self.reader.memory.holds(args[0]):
+            self._leaves(name)
+        return func(*args, **(kwargs or {}))
+
+    def _leaves(self, name: str) -> None:
+        line = _line()
+        if self.reader.inside or _in_backward() or name == "data_ptr":
+            raise Unreadable(
+                f"{name}() at {line} takes numbers out of PyTorch, and what is computed of them "
+                f"cannot be followed: {INSTEAD}"
+            )
+        self.reader.decide(f"{name}() at {line} gives numbers as at these arguments")
 
 
 @contextmanager
@@ -283,9 +316,11 @@ def _hooked(reader: Reader) -> Iterator[None]:
             args = tuple(_entered(reader, x) for x in args)
         reader.inside.append(call)
         try:
-            return super(_SingleLevelFunction, cls).apply(*args, **kwargs)
+            result = super(_SingleLevelFunction, cls).apply(*args, **kwargs)
         finally:
             reader.inside.pop()
+        _followed(reader, call, args, result)
+        return result
 
     _SingleLevelFunction.apply = classmethod(apply)
     try:
@@ -317,6 +352,18 @@ def _entered(reader: Reader, x: Any) -> Any:
     return copy
 
 
+def _followed(reader: Reader, call: Applied, args: Sequence[Any], result: Any) -> None:
+    """Raises Unreadable where what a Function returns did not come of PyTorch's operations."""
+    if not any(_floats(x) and reader.memory.holds(x) for x in args):
+        return
+    for x in _outputs(result):
+        if _floats(x) and x.is_floating_point() and x.requires_grad and not reader.memory.holds(x):
+            raise Unreadable(
+                f"{call.function.__name__} at {call.source} computes outside PyTorch's "
+                f"operations: {INSTEAD}"
+            )
+
+
 def _in_backward() -> bool:
     return torch._C._current_autograd_node() is not None
 
@@ -343,17 +390,28 @@ def _is_tensor(x: Any) -> bool:
     return isinstance(x, torch.Tensor)
 
 
-LITERALS = {"full": 1, "scalar_tensor": 0, "full_like": 1, "new_full": 2, "fill_": 1, "fill": 1}
-"""What makes a tensor of one number, and which argument the number is."""
+LITERALS = {
+    "full": 1,
+    "scalar_tensor": 0,
+    "full_like": 1,
+    "_to_copy": 0,
+    "new_full": 2,
+    "fill_": 1,
+    "fill": 1,
+}
+"""What makes a tensor of one number, and which argument the number is; vmap copies a number."""
 
 
 def literal(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float | None:
     """The number that this fills a tensor with, if it needs more bits than were meant to be."""
-    place = LITERALS.get(func._schema.name.removeprefix("aten::"))
-    if place is None or place >= len(args) or not isinstance(args[place], float):
+    name = func._schema.name.removeprefix("aten::")
+    place = LITERALS.get(name, len(args))
+    value = args[place] if place < len(args) else None
+    if name == "_to_copy" and _is_tensor(value):
+        value = value.item() if value.ndim == 0 and value.is_floating_point() else None
+    if not isinstance(value, float) or not np.isfinite(value) or (value * 1024).is_integer():
         return None
-    value = args[place]
-    return value if np.isfinite(value) and not (value * 1024).is_integer() else None
+    return value
 
 
 def _floats(x: Any) -> bool:

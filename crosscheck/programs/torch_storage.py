@@ -92,7 +92,10 @@ class Memory:
     def read(self, tensor: torch.Tensor) -> int:
         """The value of a tensor, a constant where nothing of the program is in its memory."""
         if not self.holds(tensor):
-            return self.build.constant(as_array(tensor), FORMATS[tensor.dtype])
+            # PyTorch makes a tensor without dimensions of a number in code, rounded to its format.
+            return self.build.constant(
+                as_array(tensor), FORMATS[tensor.dtype], literal=tensor.ndim == 0
+            )
         stored, layout = self.stored[_address(tensor)], layout_of(tensor)
         if stored.dtype != tensor.dtype:
             raise Unreadable(

@@ -225,5 +225,6 @@ def _avg_pool_backward(call: Call, grad: Value, x: Value, *_: Any) -> int:
     inner = call.number(grad, call.inner)
     share = call.build("div", inner, call.build.constant(divisors, call.inner))
     column = call.build("reshape", share, shape=(*index.shape[:-1], 1))
-    each = call.build("broadcast", column, shape=index.shape)
+    narrow = call.build("cast", column, format=call.format) if call.inner != call.format else column
+    each = call.build("broadcast", narrow, shape=index.shape)
     return accumulated(call, None, each, index, call.shape(x))
