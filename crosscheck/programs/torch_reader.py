@@ -67,6 +67,7 @@ class Reader(TorchDispatchMode):
         self.inside: list[Applied] = []
         self._lines: dict[int, str] = {}
         self._nested = 0
+        self._steps = ""
         self.paused = False
 
     def input(self, tensor: torch.Tensor) -> int:
@@ -128,7 +129,8 @@ class Reader(TorchDispatchMode):
             return result
         row = OPERATORS.get(f"{name}.{func._overloadname}", OPERATORS.get(name))
         if row is None:
-            inner = self._decomposed(func, args, kwargs)
+            with self._stepwise(result):
+                inner = self._decomposed(func, args, kwargs)
             numbers = [self.memory.read(x) if _floats(x) else None for x in _outputs(inner)]
             return self._kept(func, result, numbers)
         given = tree_map_only(torch.Tensor, self._operand, (tuple(args), dict(kwargs)))
@@ -152,6 +154,17 @@ class Reader(TorchDispatchMode):
         if result is NotImplemented:
             raise Unreadable(f"{func} at {self.build.source} cannot be read: {INSTEAD}")
         return result
+
+    @contextmanager
+    def _stepwise(self, result: Any) -> Iterator[None]:
+        """Let every step of a decomposition round to the result's 16 bits, as some kernels do."""
+        before = self._steps
+        formats = {FORMATS[x.dtype] for x in _outputs(result) if _floats(x)}
+        self._steps = next(iter(formats & {"bfloat16", "float16"}), before)
+        try:
+            yield
+        finally:
+            self._steps = before
 
     @contextmanager
     def _within(self) -> Iterator[None]:
@@ -178,6 +191,8 @@ class Reader(TorchDispatchMode):
 
     def _fitted(self, tensor: torch.Tensor, number: int) -> int:
         shape, format = tuple(tensor.shape), FORMATS[tensor.dtype]
+        if self._nested and self._steps and format == "float32":
+            format = self._steps
         if self.build.format(number) != format:
             if format == "bool":
                 number = self.build("ne", number, 0.0)
