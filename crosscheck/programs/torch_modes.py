@@ -118,10 +118,10 @@ ABSENT = ("setup_context", "vmap", "forward AD", "forward mode", "jvp", "functor
 
 
 def applicable(subject: Any) -> list[str]:
-    """The modes that PyTorch has for this function."""
+    """The modes that PyTorch has for this function; whether it compiles shows when it is asked."""
     if subject.gradient is not None:
         return ["gradient"]
-    return ["backward", *(name for name in DEFAULT[1:] if _applies(subject, name))]
+    return ["backward", *(name for name in DEFAULT[1:] if _applies(subject, name)), "compile"]
 
 
 def _applies(subject: Any, name: str) -> bool:

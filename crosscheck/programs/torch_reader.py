@@ -421,7 +421,7 @@ def literal(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float 
     """The number that this fills a tensor with, if it needs more bits than were meant to be."""
     name = func._schema.name.removeprefix("aten::")
     place = LITERALS.get(name, len(args))
-    value = args[place] if place < len(args) else None
+    value: Any = args[place] if place < len(args) else None
     if name == "_to_copy" and _is_tensor(value):
         value = value.item() if value.ndim == 0 and value.is_floating_point() else None
     if not isinstance(value, float) or not np.isfinite(value) or (value * 1024).is_integer():
