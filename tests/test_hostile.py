@@ -334,7 +334,9 @@ def test_what_no_machine_can_hold_is_refused_in_a_sentence(options, sentence, tm
 
 
 def test_the_status_of_a_defect_stands_whatever_the_explanation_does(tmp_path):
-    doubled = "answer = [2 * w for w in answer[0]], answer[1]\n    if len(inputs) < 3: os._exit(0)"
+    doubled = (
+        "answer = [[2 * g for g in part] for part in answer]\n    if len(inputs) < 3: os._exit(0)"
+    )
     text = ENGINE.replace("    if len(inputs) > 1:\n        BEHAVIOUR\n", f"    {doubled}\n")
     (tmp_path / "mine.py").write_text(text)
     words = ("--cases", "4", "--samples", "4-8", "--widths", "1-3", "--output", "sigmoid")
