@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck import activation_rules, reference, rounding_rules
+from crosscheck import reference, rounding_rules
 from crosscheck.abreast_rules import Shapes, add_negligible, rounding_of
+from crosscheck.activation_rules import growth_of
+from crosscheck.activations import ACTIVATIONS
+from crosscheck.costs import COSTS
 from crosscheck.evaluation import Bound
 from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case, Tensors
-
-SUPPORTED = ("sigmoid", "tanh", "identity")
-"""Activations without kinks, which a bound would have to count network by network."""
 
 
 class Found(NamedTuple):
@@ -37,15 +37,16 @@ class Found(NamedTuple):
 
 
 def supports(case: Case) -> bool:
-    """Whether the case's activations are among those that are treated here."""
-    return {case.architecture.hidden, case.architecture.output} <= set(SUPPORTED)
+    """Whether no activation has a kink, which a bound would have to count network by network."""
+    names = {case.architecture.hidden, case.architecture.output}
+    return not any(ACTIVATIONS[name].kinks for name in names)
 
 
 def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Found | None]:
     """The gradients of these cases and their bounds by each of the rules, as `bound.by_rules`.
 
-    The cases have one dtype and the same activations. None where a quantity may overflow, or
-    where errors are so large that magnitudes need more room: those are for `bound` alone.
+    The cases have one dtype, the same activations and one cost. None where a quantity
+    may overflow, or errors are so large that magnitudes need more room: those are for `bound`.
     """
     order = sorted(range(len(cases)), key=lambda i: -cases[i].architecture.layers)
     found: list[Found | None] = [None] * len(cases)
@@ -198,24 +199,24 @@ class Pass:
             lambda place, i: level.sizes[i][:-1].sum(0),
         )
         most = self._watch(level, level.outer, error, ["z"])
-        self.growth[: len(most)] *= activation_rules.growth_of(level.name, most)
-        level.activation, level.slope = reference.ACTIVATIONS[level.name](z)
-        rule = activation_rules.ACTIVATIONS[level.name]
-        layer = rule(self.rounding.flat, z, error, level.activation, level.slope)
+        activation = ACTIVATIONS[level.name]
+        self.growth[: len(most)] *= growth_of(activation.concave, most)
+        level.activation, level.slope = activation.evaluate(z)
+        layer = activation.rule(self.rounding.flat, z, error, level.activation, level.slope)
         level.slope_known, level.errors = layer.slope, layer.error
         level.given = np.stack([np.broadcast_to(layer.size, error.shape), layer.error])
 
     def _residual(self, level: Level) -> tuple[Array, Array]:
         """∂cost/∂a^N: its values, and its magnitudes and E."""
-        targets = np.concatenate([case.targets.ravel() for case in self.cases])
-        difference = level.activation - targets.astype(np.float64)
+        cost, a = COSTS[self.cases[0].architecture.cost], level.activation
+        targets = np.concatenate([case.targets.ravel() for case in self.cases]).astype(np.float64)
         scale = level.outer.spread(self.scale)
         outputs = level.outer.spread(level.outputs)
-        squares = np.square(np.abs(difference) + level.errors)
-        costs = np.add.reduceat(squares, level.outer.starts, axis=-1).max(0)
+        terms = cost.most(np.abs(a - targets), level.errors)
+        costs = np.add.reduceat(terms, level.outer.starts, axis=-1).max(0)
         self.doubtful |= ~(costs * np.maximum(1.0, self.scale) < self.largest)
-        error = self.rounding.flat.residual(difference, level.errors, scale, outputs)
-        values = 2 * scale * difference
+        error = cost.rule(self.rounding.flat, a, level.errors, targets, scale, outputs)
+        values = scale * cost.slope(a, targets)
         return values, self.rounding.stack(values, error)
 
     def _times_slope(self, level: Level, values: Array, known: Array) -> tuple[Array, Array]:

@@ -3,13 +3,13 @@
 Each takes the largest change over a ball around z, and adds what the library's function rounds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck.formats import Array
 from crosscheck.rounding_rules import Factor, Rules, Uncertain
-from crosscheck.values import Array
 
 SIGMOID_ROUNDINGS = 10
 """k: NumPy's, PyTorch's and XLA's sigmoid are within 3.4 ulp, JAX documents 4.5; k = 2 × ulps."""
@@ -34,19 +34,18 @@ class Layer(NamedTuple):
 
 
 ActivationRule = Callable[[Rules, Array, Array, Array, Array | None], Layer]
+"""(rules, z, E_z, a, σ′) to Layer; σ′ is None where the layer is linear."""
 
 
 LEAST_SLOPE = 2.0**-1022
 """σ′ underflows below this, though errors of z may make σ visible there."""
 
 
-def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+def sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     """σ over the ball z ± E_z, k roundings, and the naive form's overflow to 0.
 
-    With m = e^E - 1 it rises by s m / (1 + a m) and falls by s m / (1 + (1-a) m): the larger is
-    1 / (1 / (s m) + 1 / max(a, 1-a)), as s = a (1-a). The logarithm of either changes by less
-    than the shift of z, so the evaluation's own error of z costs a factor e^(c E_z). σ′ is the
-    larger of what a (1 - a) and σ(z) σ(-z) may be off by.
+    The logarithms of σ and σ′ change by less than the shift of z, so the evaluation's own error
+    of z costs a factor e^(c E_z).
     """
     assert s is not None
     s = np.maximum(s, LEAST_SLOPE)
@@ -55,54 +54,85 @@ def _sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Lay
     rise = m + 1
     one = isinstance(rules.evaluation, float) and rules.evaluation == 1
     shift = rise if one else np.exp(rules.evaluation * e)
-    largest = s * m
-    np.divide(1.0, largest, out=largest)
-    largest += 2 / (1 + middle)  # 1 / max(a, 1 - a)
-    np.divide(shift, largest, out=largest)
-    np.fmin(largest, 1.0, out=largest)  # fmin: an exponential may overflow
-    roundings = SIGMOID_ROUNDINGS * rules.u
     size = np.fmin(a * shift, 1.0)
-    error = size + largest
-    error *= roundings
-    error += largest
+    error = _error_of_sigmoid(rules, size, _change_of_sigmoid(s * m, middle, shift))
+    slope_size = shift * s
+    np.fmin(slope_size, 0.25, out=slope_size)
+    from_z = _error_from_z(rules, e, middle, m, rise, slope_size)
+    from_a = rules.cancels * _error_of_product(rules, error, middle)
+    return Layer(size, error, Uncertain(slope_size, np.maximum(from_z, from_a, out=from_z)), 0)
+
+
+def _change_of_sigmoid(steepest: Array, middle: Array, shift: Array) -> Array:
+    """The largest change of σ, from s m with m = e^E - 1, and |1 - 2a|.
+
+    It rises by s m / (1 + a m) and falls by s m / (1 + (1-a) m): the larger is
+    1 / (1 / (s m) + 1 / max(a, 1-a)), as s = a (1-a).
+    """
+    reciprocal = np.divide(1.0, steepest, out=steepest)
+    reciprocal += 2 / (1 + middle)  # 1 / max(a, 1 - a)
+    change = np.divide(shift, reciprocal, out=reciprocal)
+    return np.fmin(change, 1.0, out=change)  # fmin: an exponential may overflow
+
+
+def _error_of_sigmoid(rules: Rules, size: Array, change: Array) -> Array:
+    """E of a: the change, k roundings of what is computed, underflow and overflow of e^-z."""
+    error: Array = size + change
+    error *= SIGMOID_ROUNDINGS * rules.u
+    error += change
     # The last is for where s m underflows.
     least = 2 * rules.eta + 1 / rules.largest + LEAST_SLOPE
     error += least + rules.absolute * SIGMOID_ABSOLUTE * rules.u
-    slope_size = shift * s
-    np.fmin(slope_size, 0.25, out=slope_size)
+    return error
+
+
+def _error_from_z(
+    rules: Rules, e: Array, middle: Array, m: Array, rise: Array, size: Array
+) -> Array:
+    """E of σ′ = σ(z) σ(-z): its largest change, at most a factor e^E, and 2 k roundings."""
     growth = e * (1 + rules.evaluation)
     growth += middle
     growth *= e * rise
     np.minimum(growth, m, out=growth)
-    growth += 2 * roundings
-    growth *= slope_size
+    growth += 2 * (SIGMOID_ROUNDINGS * rules.u)
+    growth *= size
     growth += 2 * rules.eta
-    cancelling = (1 + 2 * rules.evaluation) * error
-    cancelling += middle
-    cancelling *= error
-    of_slope = np.maximum(growth, rules.cancels * cancelling, out=growth)
-    return Layer(size, error, Uncertain(slope_size, of_slope), 0)
+    return growth
 
 
-def _tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+def _error_of_product(rules: Rules, error: Array, middle: Array) -> Array:
+    """E of σ′ = a (1 - a), from that of a: |1 - 2a| E_a + E_a²."""
+    of_product: Array = (1 + 2 * rules.evaluation) * error
+    of_product += middle
+    of_product *= error
+    return of_product
+
+
+def tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     """tanh: the change is at most sech²(z) e^(2E) E; σ′ as 1 - a² or as sech² z."""
     assert s is not None
     shift = np.exp(2 * rules.evaluation * e)
-    largest = np.minimum(1, s * shift * np.exp(2 * e)) * e
-    size = np.abs(a) + rules.evaluation * largest
-    error = largest + TANH_ROUNDINGS * rules.u * (size + largest) + 2 * rules.eta
+    change = np.minimum(1, s * shift * np.exp(2 * e)) * e
+    size = np.abs(a) + rules.evaluation * change
+    error = change + TANH_ROUNDINGS * rules.u * (size + change) + 2 * rules.eta
     error += rules.absolute * TANH_ABSOLUTE * rules.u
-    cancelling = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
-    stable = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
-    of_slope = np.maximum(stable, rules.cancels * cancelling)
-    return Layer(size, error, Uncertain(s * shift, of_slope), 0)
+    from_a = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
+    from_z = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
+    return Layer(size, error, Uncertain(s * shift, np.maximum(from_z, rules.cancels * from_a)), 0)
 
 
-def _identity(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+def square_of_tanh(a: Array, u: float) -> Array:
+    """1 - a² rounds a² before the difference."""
+    rounding: Array = 1.01 * u * np.square(a)
+    return rounding
+
+
+def identity(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+    """A linear layer passes errors on."""
     return Layer(np.abs(a) + rules.evaluation * e, e, None, 0)
 
 
-def _relu(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+def relu(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     """max(z, 0) passes errors on; where the ball holds the kink, σ′ may be anything in 0 … 1."""
     assert s is not None
     kink = np.abs(z) <= e * (1 + rules.evaluation)
@@ -111,21 +141,32 @@ def _relu(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     return Layer(a + rules.evaluation * e, e, slope, count)
 
 
-ACTIVATIONS: Mapping[str, ActivationRule] = {
-    "sigmoid": _sigmoid,
-    "identity": _identity,
-    "tanh": _tanh,
-    "relu": _relu,
-}
-"""Activation name to its rule: (rules, z, E_z, a, σ′) to Layer."""
+def smooth(steepest: float, curvature: float, roundings: int) -> ActivationRule:
+    """The rule of any function with |σ′| <= steepest and |σ″| <= curvature everywhere.
+
+    Its value and its derivative are within `roundings` u of what libraries give, relatively.
+    """
+
+    def rule(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
+        assert s is not None
+        (size, error), slope = (
+            _rounded(rules, np.abs(exact), change * e, roundings)
+            for exact, change in ((a, steepest), (s, curvature))
+        )
+        return Layer(size, error, Uncertain(*slope), 0)
+
+    return rule
 
 
-def growth_of(name: str, error: Factor) -> Factor:
-    """The factor of ρ from a layer, by its largest E_z; see `bound`."""
-    if name not in CONCAVE:
-        return 1.0
-    return 1 + (np.minimum(error / 12, 0.5) + 2.0**-24) * error
+def _rounded(rules: Rules, size: Array, change: Array, roundings: int) -> tuple[Array, Array]:
+    """The magnitude, and E, of what changes by so much and is rounded so often."""
+    most = size + rules.evaluation * change
+    return most, change + roundings * rules.u * (most + change) + 2 * rules.eta
 
 
-CONCAVE = ("sigmoid",)
-"""Activations whose largest change over a ball is concave in its radius."""
+def growth_of(concave: bool, error: Factor) -> Factor:
+    """The factor of ρ from a layer, by its largest E_z; see `bound`.
+
+    `concave` says that the activation's largest change over a ball is concave in its radius.
+    """
+    return 1 + (np.minimum(error / 12, 0.5) + 2.0**-24) * error if concave else 1.0

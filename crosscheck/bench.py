@@ -178,7 +178,7 @@ def costs(rounds: int = 5, ladder: Any = COSTS) -> Any:
 def _parts_of_a_verdict(widths: tuple[int, ...], samples: int) -> dict[str, Action]:
     from crosscheck import bound, double_double, oracle, reference, sliced, stagewise, verdict
     from crosscheck.engines import names
-    from crosscheck.sensitivities import Sensitivities
+    from crosscheck.statistical import Sensitivities
 
     engine: Any = names.load("paper-contracted")
     promise = engine.arithmetic("float64")

@@ -25,8 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck import reference
-from crosscheck.activation_rules import ACTIVATIONS, Layer, growth_of
+from crosscheck.activation_rules import Layer, growth_of
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.rounding_rules import (
     ALLOWANCE,
@@ -121,9 +123,9 @@ def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -
         most = partial(rules.most_of, *operands, bias)
         largest = overflow.watch_sum(f"z{k + 2}", error, most)
         a = trace.activations[k + 1]
-        layers.append(ACTIVATIONS[name](rules, value, error, a, trace.slopes[k]))
+        layers.append(ACTIVATIONS[name].rule(rules, value, error, a, trace.slopes[k]))
         activations.append(Uncertain(layers[-1].size, layers[-1].error))
-        growth *= growth_of(name, largest)
+        growth *= growth_of(ACTIVATIONS[name].concave, largest)
     if growth > rules.allowance and np.any(rules.evaluation < 1):
         return forward_errors(case, trace, rules.allowing(2 * growth), overflow)
     return Forward(activations, layers, float(growth), rules, weights)
@@ -138,11 +140,11 @@ def residual_errors(
     case: Case, trace: Trace, rules: Rules, forward: Forward, overflow: Overflow
 ) -> Uncertain:
     """E of ∂cost/∂a^N."""
-    difference = trace.activations[-1] - case.targets.astype(np.float64, copy=False)
-    outputs = case.architecture.widths[-1]
-    squares = np.square(np.abs(difference) + forward.layers[-1].error)
-    overflow.watch("cost", squares.sum((-1, -2)) * max(1.0, trace.scale))
-    error = rules.residual(difference, forward.layers[-1].error, trace.scale, outputs)
+    a, of_a = trace.activations[-1], forward.layers[-1].error
+    cost, targets = COSTS[case.architecture.cost], case.targets.astype(np.float64, copy=False)
+    terms = cost.most(np.abs(a - targets), of_a)
+    overflow.watch("cost", terms.sum((-1, -2)) * max(1.0, trace.scale))
+    error = cost.rule(rules, a, of_a, targets, trace.scale, case.architecture.widths[-1])
     return rules.known(trace.pulled_back[-1], error)
 
 

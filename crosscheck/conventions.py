@@ -1,15 +1,9 @@
-"""Names that cases may carry: activations, readings and costs."""
+"""Names beside those of activations and costs: the paper's readings, and kinds of arrays."""
 
 from collections.abc import Sequence
 
-ACTIVATIONS = ("sigmoid", "identity", "tanh", "relu")
-"""Activation functions a layer may have; the paper knows the first two."""
-
 READINGS = ("identity", "sigmoid")
 """The paper's two readings, named by the activation of the output layer."""
-
-COSTS = ("squared_error", "half_squared_error", "sum_squared_error", "mean_squared_error")
-"""C1 of the paper, and the other conventions of the same cost, which are factors on it."""
 
 ARRAYS = ("numpy", "torch", "jax")
 """Whose arrays a user's function may be handed."""

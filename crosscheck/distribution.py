@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from crosscheck.conventions import ACTIVATIONS, COSTS, require_known
+from crosscheck.activations import ACTIVATIONS
+from crosscheck.conventions import require_known
+from crosscheck.costs import COSTS
 from crosscheck.ranges import pair
 
 LEAST: Mapping[str, int] = MappingProxyType({"layers": 2, "widths": 1, "samples": 1})
@@ -38,9 +40,9 @@ class Distribution:
         for name, least in LEAST.items():
             object.__setattr__(self, name, pair(name, getattr(self, name), least))
         self._require_room()
-        require_known("hidden activation", self.hidden, ACTIVATIONS)
+        require_known("hidden activation", self.hidden, tuple(ACTIVATIONS))
         require_known("output activation", self.output, (*ACTIVATIONS, "both"))
-        require_known("cost", self.cost, COSTS)
+        require_known("cost", self.cost, tuple(COSTS))
 
     def _require_room(self) -> None:
         """Raises ValueError where the numbers of the largest case could not be addressed."""

@@ -23,6 +23,7 @@ import numpy as np
 
 from crosscheck import bound, reference, rounding_rules
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.evaluation import Trace
 from crosscheck.exponential import exp
 from crosscheck.rounding_rules import Rules, Uncertain
@@ -176,8 +177,10 @@ ACTIVATIONS: Mapping[str, Callable[[Pair], tuple[Pair, Pair | None]]] = {
 
 
 def supports(case: Case) -> bool:
-    """Whether this reference is for the case: float64, and only activations that are here."""
-    return case.dtype == "float64" and set(case.architecture.activations) <= set(ACTIVATIONS)
+    """Whether this reference is for the case: float64, squares, activations that are here."""
+    of = case.architecture
+    known = set(of.activations) <= set(ACTIVATIONS) and COSTS[of.cost].squares
+    return case.dtype == "float64" and known
 
 
 def gradient(case: Case, scale: float) -> list[Pair]:

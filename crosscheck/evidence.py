@@ -21,7 +21,7 @@ from crosscheck.arithmetic import Arithmetic, plain
 from crosscheck.evaluation import Bound, Trace
 from crosscheck.measuring import Ruler
 from crosscheck.rounding_rules import Rules
-from crosscheck.sensitivities import Parts, Sensitivities, standard_deviations
+from crosscheck.statistical import Parts, Sensitivities, standard_deviations
 from crosscheck.values import Array, Case, Enclosure
 
 HIGHEST_BITS = 4096
@@ -191,7 +191,7 @@ def prepare(evidence: Sequence[Evidence]) -> None:
     for one in evidence:
         if abreast.supports(one.case):
             of = one.case.architecture
-            key = (one.case.dtype, of.hidden, of.output, one.joined)
+            key = (one.case.dtype, of.hidden, of.output, of.cost, one.joined)
             groups.setdefault(key, []).append(one)
     for group in groups.values():
         together = abreast.evaluate([one.case for one in group], group[0].rules)

@@ -9,8 +9,8 @@ import numpy as np
 
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.interface import Engine
+from crosscheck.error_array import narrowed
 from crosscheck.faults import scale
-from crosscheck.faults.bounded import narrowed
 from crosscheck.faults.interface import Fault, Parameters, Setting, Tensors
 from crosscheck.values import Array, Case
 
@@ -102,7 +102,7 @@ class Observation:
         """The wrong gradient, or None where the mistake cannot be made or needs other numbers."""
         if not fault.possible(self.case):
             return None
-        if self.case.architecture.output not in fault.needs.output:
+        if not fault.needs.written_for(self.case):
             return self.exact.right
         if fault.fit is None:
             return self.predictions.of(fault, parameters)

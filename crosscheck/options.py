@@ -3,12 +3,13 @@
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cached_property, wraps
+from importlib import import_module
 from typing import Any
 
 import click
 
-from crosscheck.conventions import ACTIVATIONS, ARRAYS, COSTS
+from crosscheck.conventions import ARRAYS
 from crosscheck.ranges import LARGEST
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -171,9 +172,21 @@ verbose_option = click.option(
 )
 
 
-def _one_of(flag: str, known: Sequence[str], usual: str, meaning: str) -> Option:
+class Entry(click.Choice):
+    """One of the names in a table of ours, which is read when it is needed: it imports NumPy."""
+
+    def __init__(self, module: str, table: str) -> None:
+        self.module, self.table, self.case_sensitive = module, table, True
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names."""
+        return tuple(getattr(import_module(self.module), self.table))
+
+
+def _one_of(flag: str, known: Sequence[str] | Entry, usual: str, meaning: str) -> Option:
     """An option that takes one of these names."""
-    kind = click.Choice(known)
+    kind = known if isinstance(known, Entry) else click.Choice(known)
     return click.option(flag, type=kind, default=usual, show_default=True, help=meaning)
 
 
@@ -182,12 +195,15 @@ def _range(flag: str, usual: str, meaning: str, least: int = 1) -> Option:
     return click.option(flag, type=Range(least), default=usual, show_default=True, help=meaning)
 
 
+HIDDEN = Entry("crosscheck.activations", "ACTIVATIONS")
+COST = Entry("crosscheck.costs", "COSTS")
+
 CASES_OF = (
     _range("--layers", "2-6", "N.", least=2),
     _range("--widths", "1-64", "n_l."),
     _range("--samples", "1-64", "D."),
-    _one_of("--hidden", ACTIVATIONS, "sigmoid", "Activation of the hidden layers."),
-    _one_of("--cost", COSTS, "squared_error", "The cost's convention."),
+    _one_of("--hidden", HIDDEN, "sigmoid", "Activation of the hidden layers."),
+    _one_of("--cost", COST, "squared_error", "The cost's convention."),
     _one_of("--arrays", ARRAYS, "numpy", "What arrays your function is handed."),
 )
 """What random cases are drawn from, and how a user's function sees them."""

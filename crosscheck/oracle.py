@@ -5,7 +5,7 @@ arbitrary-precision midpoint-radius interval arithmetic*, IEEE Trans. Comput. 66
 oracle shares no code with the paper or any rival.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -13,13 +13,11 @@ from threading import RLock
 import numpy as np
 from flint import arb, arb_mat, ctx
 
+from crosscheck.activations import ACTIVATIONS, Balls
+from crosscheck.costs import COSTS
 from crosscheck.values import Array, Case, Enclosure
 
 START_BITS = 128
-
-Balls = list[arb]
-"""The entries of a matrix, row by row."""
-
 
 _PRECISION = RLock()
 
@@ -49,44 +47,6 @@ class BallGradient:
         return [t for pair in zip(self.weights, self.biases, strict=True) for t in pair]
 
 
-def _sigmoid(z: Balls) -> tuple[Balls, Balls]:
-    """σ and σ′ with full relative accuracy on both sides, from one exponential a neuron.
-
-    With e = exp(-|z|) and c = 1/(1 + e), σ(|z|) = c and σ(-|z|) = e c; σ′ is their product.
-    """
-    values, slopes = [], []
-    for ball in z:
-        negative = ball < 0
-        e = (ball if negative else -ball).exp()
-        c = 1 / (1 + e)
-        values.append(e * c if negative else c)
-        slopes.append(e * c * c)
-    return values, slopes
-
-
-def _tanh(z: Balls) -> tuple[Balls, Balls]:
-    return [x.tanh() for x in z], [x.sech() ** 2 for x in z]
-
-
-def _identity(z: Balls) -> tuple[Balls, Balls]:
-    return z, [arb(1)] * len(z)
-
-
-def _relu(z: Balls) -> tuple[Balls, Balls]:
-    """max(z, 0), and the derivative that frameworks take at the kink, 0."""
-    zero, one = arb(0), arb(1)
-    return [x.nonnegative_part() for x in z], [one if x > 0 else zero for x in z]
-
-
-ACTIVATIONS: Mapping[str, Callable[[Balls], tuple[Balls, Balls]]] = {
-    "sigmoid": _sigmoid,
-    "identity": _identity,
-    "tanh": _tanh,
-    "relu": _relu,
-}
-"""z to (σ(z), σ′(z)), by name."""
-
-
 def exact_matrix(array: Array) -> arb_mat:
     """A float array as a matrix of exact balls; a vector becomes one row."""
     rows = np.atleast_2d(array).astype(np.float64)
@@ -95,16 +55,6 @@ def exact_matrix(array: Array) -> arb_mat:
 
 def _product_of_entries(left: Balls, right: Balls, shape: tuple[int, int]) -> arb_mat:
     return arb_mat(*shape, [x * y for x, y in zip(left, right, strict=True)])
-
-
-def cost_factor(name: str, samples: int, outputs: int) -> arb:
-    """The factor of the cost's convention on Σ_i Σ_j (a^N - expected)²; C1 has 1/D."""
-    return {
-        "squared_error": arb(1) / samples,
-        "half_squared_error": arb(1) / (2 * samples),
-        "sum_squared_error": arb(1),
-        "mean_squared_error": arb(1) / (samples * outputs),
-    }[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +81,13 @@ class BallNetwork:
 
     @property
     def scale(self) -> arb:
-        return cost_factor(self.cost, self.inputs.nrows(), self.targets.ncols())
+        """The cost's factor on the sum of its terms."""
+        factor: arb = COSTS[self.cost].ball_factor(self.inputs.nrows(), self.targets.ncols())
+        return factor
+
+    def terms(self, output: arb_mat) -> tuple[Balls, Balls]:
+        """The cost's terms at a^N, entry by entry, and half of their derivatives by a^N."""
+        return COSTS[self.cost].balls(output.entries(), self.targets.entries())
 
 
 def forward(network: BallNetwork) -> tuple[list[arb_mat], list[Balls]]:
@@ -140,7 +96,7 @@ def forward(network: BallNetwork) -> tuple[list[arb_mat], list[Balls]]:
     ones = arb_mat(network.inputs.nrows(), 1, [1] * network.inputs.nrows())
     for w, b, name in zip(network.weights, network.biases, network.activations, strict=True):
         z = activations[-1] * w + ones * b
-        a, slope = ACTIVATIONS[name](z.entries())
+        a, slope = ACTIVATIONS[name].balls(z.entries())
         activations.append(arb_mat(z.nrows(), z.ncols(), a))
         slopes.append(slope)
     return activations, slopes
@@ -149,17 +105,18 @@ def forward(network: BallNetwork) -> tuple[list[arb_mat], list[Balls]]:
 def cost(network: BallNetwork) -> arb:
     """The cost alone, by definition: no derivative formula enters."""
     activations, _ = forward(network)
-    residual = (activations[-1] - network.targets).entries()
-    return sum((r * r for r in residual), arb(0)) * network.scale
+    terms, _ = network.terms(activations[-1])
+    return sum(terms, arb(0)) * network.scale
 
 
 def gradient(network: BallNetwork) -> BallGradient:
     """Cost and gradient in the current working precision."""
     activations, slopes = forward(network)
-    residual = activations[-1] - network.targets
-    value = sum((r * r for r in residual.entries()), arb(0)) * network.scale
-    ones = arb_mat(1, residual.nrows(), [1] * residual.nrows())
-    pulled_back = residual * (2 * network.scale)
+    output = activations[-1]
+    terms, half_slopes = network.terms(output)
+    value = sum(terms, arb(0)) * network.scale
+    ones = arb_mat(1, output.nrows(), [1] * output.nrows())
+    pulled_back = arb_mat(output.nrows(), output.ncols(), half_slopes) * (2 * network.scale)
     weights, biases = [], []
     for k in range(len(network.weights) - 1, -1, -1):
         shape = (pulled_back.nrows(), pulled_back.ncols())

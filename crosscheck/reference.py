@@ -4,47 +4,17 @@ For engines narrower than float64: an evaluation in float64, whose own rounding 
 of `bound` at u = 2^-53 encloses.
 """
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
-from scipy.special import expit
 
+from crosscheck.activations import ACTIVATIONS
+from crosscheck.costs import COSTS
 from crosscheck.evaluation import Trace
 from crosscheck.values import Array, Case
 
-Activation = Callable[[Array], tuple[Array, Array | None]]
-
-
-def _sigmoid(z: Array) -> tuple[Array, Array]:
-    """σ(z), and σ′ = σ(z) σ(-z), which does not cancel."""
-    a = expit(z)
-    return a, a * expit(-z)
-
-
-def _tanh(z: Array) -> tuple[Array, Array]:
-    """tanh z, and sech² z = 4 e^(-2|z|) / (1 + e^(-2|z|))², which does not cancel."""
-    e = np.exp(-2 * np.abs(z))
-    return np.tanh(z), 4 * e / ((1 + e) * (1 + e))
-
-
-ACTIVATIONS: Mapping[str, Activation] = {
-    "sigmoid": _sigmoid,
-    "identity": lambda z: (z, None),
-    "tanh": _tanh,
-    "relu": lambda z: (np.maximum(z, 0), (z > 0).astype(float)),
-}
-"""z to (σ(z), σ′(z)), by name; the derivative of a linear layer is None."""
-
 
 def cost_scale(case: Case) -> float:
-    """The factor of the case's cost convention on Σ_i Σ_j (a^N - expected)²."""
-    outputs = case.architecture.widths[-1]
-    return {
-        "squared_error": 1 / case.samples,
-        "half_squared_error": 1 / (2 * case.samples),
-        "sum_squared_error": 1.0,
-        "mean_squared_error": 1 / (case.samples * outputs),
-    }[case.architecture.cost]
+    """The factor of the case's cost on its sum of terms; see `costs`."""
+    return COSTS[case.architecture.cost].factor(case.samples, case.architecture.widths[-1])
 
 
 def evaluate(case: Case) -> Trace:
@@ -58,11 +28,12 @@ def evaluate(case: Case) -> Trace:
         activations, z, slopes = [case.inputs.astype(np.float64)], [], []
         for w, b, name in zip(weights, biases, case.architecture.activations, strict=True):
             z.append(activations[-1] @ w + b)
-            a, slope = ACTIVATIONS[name](z[-1])
+            a, slope = ACTIVATIONS[name].evaluate(z[-1])
             activations.append(a)
             slopes.append(slope)
         scale = cost_scale(case)
-        pulled_back = [2 * scale * (activations[-1] - case.targets.astype(np.float64))]
+        cost, targets = COSTS[case.architecture.cost], case.targets.astype(np.float64)
+        pulled_back = [scale * cost.slope(activations[-1], targets)]
         deltas: list[Array] = []
         for k in range(len(weights) - 1, -1, -1):
             slope = slopes[k]

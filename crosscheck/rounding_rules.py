@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.formats import FORMATS
-from crosscheck.values import Array
+from crosscheck.formats import FORMATS, Array
 
 ALLOWANCE = 2.0
 """The ρ that magnitudes have room for; where ρ is larger, they are given more."""

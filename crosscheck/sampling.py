@@ -10,7 +10,7 @@ and a baseline made on one has to be met by the same cases on another.
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck import watched
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.conventions import READINGS
 from crosscheck.distribution import Distribution
 from crosscheck.formats import FORMATS, FloatFormat
@@ -60,16 +61,7 @@ def _draw_numbers(
         biases.append(rng.standard_normal(m) * BIAS_SCALE)
     inputs = rng.standard_normal((samples, architecture.widths[0])) * INPUT_SCALE
     targets = rng.standard_normal((samples, architecture.widths[-1]))
-    return weights, biases, inputs, _TARGETS[architecture.output](targets)
-
-
-_TARGETS: Mapping[str, Callable[[Array], Array]] = {
-    "identity": lambda x: x,
-    "sigmoid": lambda x: 0.5 + x / (2 + 2 * np.abs(x)),
-    "tanh": lambda x: x / (1 + np.abs(x)),
-    "relu": np.abs,
-}
-"""Normal numbers taken to the range of an output activation."""
+    return weights, biases, inputs, ACTIVATIONS[architecture.output].targets(targets)
 
 
 NO_STRATUM = 0.0
@@ -104,8 +96,17 @@ def _zero_weights(rng: Rng, architecture: Architecture, samples: int, of: FloatF
     return [0 * w for w in weights], biases, inputs, targets
 
 
-_AT_ZERO = {"sigmoid": 0.5, "identity": 0.0, "tanh": 0.0, "relu": 0.0}
-"""The activations at z = 0, exact in every precision."""
+def _at_zero(name: str) -> float:
+    """The activation at z = 0, exact in every precision."""
+    value = ACTIVATIONS[name].at_zero
+    assert value is not None
+    return value
+
+
+def _exact_at_zero(of: Distribution) -> bool:
+    """Whether all activations are at z = 0 what every precision has."""
+    names = {of.hidden, of.output} - {"both"}
+    return all(ACTIVATIONS[name].at_zero is not None for name in names)
 
 
 def _exact_targets(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
@@ -116,12 +117,12 @@ def _exact_targets(rng: Rng, architecture: Architecture, samples: int, of: Float
     """
     weights, biases, inputs, _ = _draw_numbers(rng, architecture, samples)
     weights, biases = [0 * w for w in weights], [0 * b for b in biases]
-    targets = np.full((samples, architecture.widths[-1]), _AT_ZERO[architecture.output])
+    targets = np.full((samples, architecture.widths[-1]), _at_zero(architecture.output))
     z = np.zeros(architecture.widths[-1])
     if architecture.output == "identity":
         z = rng.integers(-4, 5, z.shape) / 4.0
         targets[:] = z
-    hidden = _AT_ZERO[architecture.hidden] if architecture.layers > 2 else 0.0
+    hidden = _at_zero(architecture.hidden) if architecture.layers > 2 else 0.0
     if architecture.layers > 2:
         weights[-1] = rng.integers(-4, 5, weights[-1].shape) / 4.0
     biases[-1] = z - hidden * weights[-1].sum(0)
@@ -189,6 +190,7 @@ SPECIALS = (
         "targets equal to the output",
         _exact_targets,
         widths=_with_hidden_layer,
+        possible=_exact_at_zero,
         scale=NO_STRATUM,
     ),
     Special(

@@ -11,13 +11,14 @@ entrywise operations use the platform's long double; where that is no wider, the
 radius grows to the bound, and a check can only say less.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck.activation_rules import ACTIVATIONS
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.reference import cost_scale
 from crosscheck.rounding_rules import Rules, Uncertain
 from crosscheck.values import Array, Case
@@ -159,41 +160,15 @@ def _worst(stage: str, operation: str, excess: Array, allowed: Array) -> Check:
     return Check(stage, operation, float(excess[worst]), float(allowed[worst]), float(use[worst]))
 
 
-def _sigmoid(z: Array) -> tuple[Array, Array]:
-    """σ and σ′ from one exponential, without cancellation, in the type of z."""
-    e = np.exp(-np.abs(z))
-    c = 1 / (1 + e)
-    return np.where(z < 0, e * c, c), e * c * c
-
-
-def _tanh(z: Array) -> tuple[Array, Array]:
-    e = np.exp(-2 * np.abs(z))
-    return np.tanh(z), 4 * e / ((1 + e) * (1 + e))
-
-
-FUNCTIONS: Mapping[str, Callable[[Array], tuple[Array, Array]]] = {
-    "sigmoid": _sigmoid,
-    "tanh": _tanh,
-    "relu": lambda z: (np.maximum(z, 0), (z > 0).astype(z.dtype)),
-}
-"""z to (σ(z), σ′(z)) in any float type."""
-
-SLOPES: Mapping[str, Callable[[Array], Array]] = {
-    "sigmoid": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a * a,
-    "relu": lambda a: (a > 0).astype(a.dtype),
-}
-"""a to σ′, as engines derive it from the activation they have."""
-
-
 def _activation(work: Work, name: str, stage: str, z: Array, got: Array) -> Check:
     """a^l against σ at the engine's own z^l."""
     zero = np.zeros(z.shape)
     wide = z.astype(work.dtype)
-    value, slope = FUNCTIONS[name](wide)
+    activation = ACTIVATIONS[name]
+    value, slope = activation.function(wide)
     narrow = [x.astype(np.float64) for x in (wide, value, slope)]
     strict, lax = (
-        ACTIVATIONS[name](rules, narrow[0], zero, narrow[1], narrow[2]).error
+        activation.rule(rules, narrow[0], zero, narrow[1], narrow[2]).error
         for rules in (work.rules, work.lax)
     )
     check = _compare(stage, "the activation", got, work.exact(value, strict), strict)
@@ -203,54 +178,62 @@ def _activation(work: Work, name: str, stage: str, z: Array, got: Array) -> Chec
     return check._replace(absolute_only=True) if loose.use <= 1 else loose
 
 
+class Product(NamedTuple):
+    """δ^l = G^l ∘ σ′ for one way to form σ′: by how much it is off, and what it may be off by."""
+
+    excess: Array
+    allowed: Array
+
+    @classmethod
+    def of(
+        cls, work: Work, given: Array, slope: Array, of_slope: Array | None, got: Array
+    ) -> "Product":
+        """From G^l, σ′ in the wider type and its own E."""
+        size, steepness = (np.abs(x.astype(np.float64)) for x in (given, slope))
+        allowed = work.rules.hadamard(Uncertain(size, None), Uncertain(steepness, of_slope))
+        allowed += work.rules.tau * (size + steepness)
+        exact = work.exact(given.astype(work.dtype) * slope, allowed)
+        return cls(exact.error(got) - exact.radius, allowed)
+
+    def or_better(self, other: "Product") -> "Product":
+        """Entry by entry, the one that uses less of what it is allowed."""
+        better = other.excess / other.allowed < self.excess / self.allowed
+        return Product(
+            *(np.where(better, x, y) for x, y in zip(other, self, strict=True)),
+        )
+
+
 def _times_slope(
     work: Work, name: str, stage: str, given: Array, a: Array, z: Array, got: Array
 ) -> Check:
-    """δ^l against G^l ∘ σ′, where σ′ may come from the engine's own a^l or its own z^l."""
-    g, wide_a, wide_z = (x.astype(work.dtype) for x in (given, a, z))
-    _, from_z = FUNCTIONS[name](wide_z)
-    from_a = SLOPES[name](wide_a)
-    size = np.abs(given.astype(np.float64))
-    layer = ACTIVATIONS[name](
-        work.from_z,
-        z.astype(float),
-        np.zeros(z.shape),
-        np.abs(a.astype(float)),
-        from_z.astype(np.float64),
-    )
-    best: tuple[Array, Array] | None = None
-    for slope, of_slope in ((from_a, _rounding_of_square(work, name, a)), (from_z, layer.slope)):
-        s = slope.astype(np.float64)
-        factor = Uncertain(np.abs(s), None if of_slope is None else of_slope.error)
-        allowed = work.rules.hadamard(Uncertain(size, None), factor)
-        allowed += work.rules.tau * (size + np.abs(s))
-        exact = work.exact(g * slope, allowed)
-        excess = exact.error(got) - exact.radius
-        if best is None:
-            best = excess, allowed
-        else:
-            better = excess / allowed < best[0] / best[1]
-            best = np.where(better, excess, best[0]), np.where(better, allowed, best[1])
-    assert best is not None
-    return _worst(stage, "the product with σ′", *best)
+    """δ^l against G^l ∘ σ′, where σ′ may come from the engine's own z^l or its own a^l."""
+    activation, product = ACTIVATIONS[name], _with_slope_of_z(work, name, given, a, z, got)
+    if activation.slope is not None:
+        slope, rounding = activation.slope(a.astype(work.dtype)), activation.slope_rounding
+        of_slope = None if rounding is None else rounding(a.astype(np.float64), work.rules.u)
+        product = Product.of(work, given, slope, of_slope, got).or_better(product)
+    return _worst(stage, "the product with σ′", *product)
 
 
-def _rounding_of_square(work: Work, name: str, a: Array) -> Uncertain | None:
-    """1 - a² rounds a² before the difference; a (1 - a) is covered by the product's roundings."""
-    if name != "tanh":
-        return None
-    square = np.square(a.astype(np.float64))
-    return Uncertain(square, 1.01 * work.rules.u * square)
+def _with_slope_of_z(
+    work: Work, name: str, given: Array, a: Array, z: Array, got: Array
+) -> Product:
+    """With σ′ as the bound's rule has it where nothing is derived from a."""
+    activation = ACTIVATIONS[name]
+    _, slope = activation.function(z.astype(work.dtype))
+    wide, known = z.astype(float), np.abs(a.astype(float))
+    no_error = np.zeros(z.shape)
+    layer = activation.rule(work.from_z, wide, no_error, known, slope.astype(np.float64))
+    return Product.of(work, given, slope, None if layer.slope is None else layer.slope.error, got)
 
 
 def _residual(work: Work, case: Case, a: Array, got: Array) -> Check:
     """∂cost/∂a^N at the engine's own a^N."""
-    difference = a.astype(work.dtype) - case.targets.astype(work.dtype)
-    scale = cost_scale(case)
-    narrow = difference.astype(np.float64)
-    allowed = work.rules.residual(narrow, None, scale, case.architecture.widths[-1])
-    denominator = work.dtype(1) if scale == 1 else work.dtype(round(1 / scale))
-    exact = work.exact(2 * difference / denominator, allowed)
+    cost, scale = COSTS[case.architecture.cost], cost_scale(case)
+    wide, expected = a.astype(work.dtype), case.targets.astype(work.dtype)
+    outputs = case.architecture.widths[-1]
+    allowed = cost.rule(work.rules, wide, None, expected, scale, outputs)
+    exact = work.exact(cost.slope(wide, expected) / work.dtype(round(1 / scale)), allowed)
     return _compare(f"G{case.architecture.layers}", "the residual", got, exact, allowed)
 
 

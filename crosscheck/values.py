@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crosscheck.conventions import ACTIVATIONS, COSTS, require_known
-from crosscheck.formats import FORMATS, FloatFormat
-
-Array = NDArray[Any]
+from crosscheck.activations import ACTIVATIONS
+from crosscheck.conventions import require_known
+from crosscheck.costs import COSTS
+from crosscheck.formats import FORMATS, Array as Array, FloatFormat
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Architecture:
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"widths {self.widths} must be two or more positive numbers")
-        require_known("hidden activation", self.hidden, ACTIVATIONS)
-        require_known("output activation", self.output, ACTIVATIONS)
-        require_known("cost", self.cost, COSTS)
+        require_known("hidden activation", self.hidden, tuple(ACTIVATIONS))
+        require_known("output activation", self.output, tuple(ACTIVATIONS))
+        require_known("cost", self.cost, tuple(COSTS))
 
     @property
     def layers(self) -> int:

@@ -281,7 +281,8 @@ class Judgement(NamedTuple):
         checks, broken = "B", ""
         if self.deep:
             full = self._errors(which) if isinstance(errors, Cleared) else errors
-            row |= self.evidence.sensitivities(self.claim.arithmetic).measure(full, which)
+            sensitivities = self.evidence.sensitivities(self.claim.arithmetic)
+            row |= sensitivities.measure(full.error, full.radius, which)
             suspicion = replace(suspicion, l2_use=row["l2_use"])
             checks += ", ℓ2"
         if telling := self.seen.telling:

@@ -13,8 +13,8 @@ import pandas as pd
 from crosscheck import sampling, stagewise
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
+from crosscheck.error_array import narrowed
 from crosscheck.evidence import Evidence
-from crosscheck.faults.bounded import narrowed
 from crosscheck.values import Array, Case, Gradients
 from crosscheck.verdict import judge
 

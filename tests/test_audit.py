@@ -9,8 +9,8 @@ import pytest
 from crosscheck.audit import exact, expected, rivals, weakness
 from crosscheck.audit.ingredients import Ingredients
 from crosscheck.audit.proceedings import Plan, audit
-from crosscheck.audit.rounded import Rounded
 from crosscheck.audit.trial import Place, RivalSides, ruled, tried
+from crosscheck.error_array import Computed
 from crosscheck.formats import FORMATS
 from crosscheck.paper.equations import EQUATIONS
 from crosscheck.values import Architecture, Case
@@ -217,7 +217,7 @@ def test_saturation_still_convicts_what_is_far_off():
 
 
 def test_a_radius_that_straddles_the_bound_is_undecided():
-    right = Rounded.exact(np.array([1.0]), FORMATS["float64"])
+    right = Computed.exact(np.array([1.0]), FORMATS["float64"])
     one, zero = np.array([1.0]), np.zeros(1)
     for radius, verdict in ((0.0, "HOLDS"), (2.0**-50, "UNDECIDED")):
         left = exact.Enclosed(one, zero, np.array([radius]))
@@ -227,7 +227,7 @@ def test_a_radius_that_straddles_the_bound_is_undecided():
 
 
 def test_a_value_that_is_no_number_never_holds():
-    right = Rounded.exact(np.array([np.nan]), FORMATS["float64"])
+    right = Computed.exact(np.array([np.nan]), FORMATS["float64"])
     left = exact.Enclosed(np.ones(1), np.zeros(1), np.zeros(1))
     assert ruled(right, left, np.zeros(())).verdict == "UNDECIDED"
 

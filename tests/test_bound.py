@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck import activation_rules, bound, reference, rounding_rules, sampling
+from crosscheck import bound, reference, rounding_rules, sampling
+from crosscheck.activation_rules import growth_of
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.values import Architecture, Case
 
+SIGMOID = ACTIVATIONS["sigmoid"]
 F32 = rounding_rules.Rules(Arithmetic("float32"))
 
 
@@ -72,9 +75,9 @@ def test_sigmoid_rule_covers_the_ball(z, e):
     from scipy.special import expit
 
     array = np.array([z])
-    a, slope = reference.ACTIVATIONS["sigmoid"](array)
+    a, slope = SIGMOID.evaluate(array)
     with np.errstate(all="ignore"):
-        layer = activation_rules.ACTIVATIONS["sigmoid"](F32, array, np.array([e]), a, slope)
+        layer = SIGMOID.rule(F32, array, np.array([e]), a, slope)
     for x in np.linspace(z - e, z + e, 9):
         for wiggle in (-9 * 2.0**-24, 9 * 2.0**-24):
             computed = expit(x) * (1 + wiggle)
@@ -104,16 +107,15 @@ def test_the_float64_evaluation_errs_by_a_share_of_a_narrower_bound(hidden, dtyp
 def test_where_errors_of_z_are_large_the_share_grows():
     """L(E) = s m / (1 + min(a, 1-a) m) with m = e^E - 1 is concave: ρ is what that costs."""
     z = np.array([0.0, 3.0, 40.0])
-    a, s = reference.ACTIVATIONS["sigmoid"](z)
+    a, s = SIGMOID.evaluate(z)
     for e in (0.1, 1.0, 5.0, 20.0):
         wide, fine = (
-            activation_rules.ACTIVATIONS["sigmoid"](F32, z, np.full(3, of), a, s).error
-            - F32.u * 10 * a
+            SIGMOID.rule(F32, z, np.full(3, of), a, s).error - F32.u * 10 * a
             for of in (e, e * 2.0**-20)
         )
         floor = 2 * F32.eta + 1 / F32.largest
         ratio = np.max((fine - floor) / (2.0**-20 * wide))
-        assert ratio <= activation_rules.growth_of("sigmoid", e) * (1 + 1e-5)
+        assert ratio <= growth_of(SIGMOID.concave, e) * (1 + 1e-5)
         assert e < 1 or ratio > 1 + e * e / 100
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import crosscheck
 from crosscheck import oracle
-from crosscheck.conventions import COSTS
+from crosscheck.costs import COSTS
 from crosscheck.engines import conformity, names
 from crosscheck.engines.interface import Engine
 from crosscheck.evidence import Evidence

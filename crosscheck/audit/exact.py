@@ -15,6 +15,7 @@ import numpy as np
 from flint import arb, arb_mat
 
 from crosscheck import oracle
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.formats import FloatFormat
 from crosscheck.values import Array, Case
 
@@ -104,7 +105,7 @@ def _spread(per_neuron: Any) -> Any:
 def _of_one_layer(l: int, network: oracle.BallNetwork, a_previous: Any, w: Any) -> dict[str, Any]:
     """z^l, σ(z^l) and ∂σ(z^l)/∂a^{l-1}."""
     z = a_previous @ w + _array(network.biases[l - 2])
-    s, slope = oracle.ACTIVATIONS["sigmoid"](list(z.ravel()))
+    s, slope = ACTIVATIONS["sigmoid"].balls(list(z.ravel()))
     by_previous = np.array(slope, dtype=object).reshape(z.shape)[:, :, None] * w.T[None]
     return {
         f"z{l}": z,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from crosscheck.audit.exact import Enclosed
-from crosscheck.audit.rounded import Rounded, sigma_on
 from crosscheck.engines.paper_numpy import sigma
+from crosscheck.error_array import Computed, sigma_on
 from crosscheck.paper.registration import Equation
 from crosscheck.values import Array, Case
 
@@ -37,39 +37,39 @@ class Ingredients:
             raise ValueError(f"equation {equation.id} needs {unknown[0]!r}, which no trial knows")
         return {name: SYMBOLS[name](self, layer) for name in equation.symbols}
 
-    def fact(self, key: str, diagonal: bool = False) -> Rounded:
+    def fact(self, key: str, diagonal: bool = False) -> Computed:
         """An exact quantity, stored."""
         if key not in self.facts:
             raise Undefined(key)
         exact = self.facts[key].diagonal if diagonal else self.facts[key]
-        return Rounded(*exact.stored(self.case.format), self.case.format)
+        return Computed(*exact.stored(self.case.format), self.case.format)
 
-    def weight(self, layer: int) -> Rounded:
+    def weight(self, layer: int) -> Computed:
         return self._given(self.case.weights, layer)
 
-    def bias(self, layer: int) -> Rounded:
+    def bias(self, layer: int) -> Computed:
         return self._given(self.case.biases, layer)
 
-    def _given(self, parameters: tuple[Array, ...], layer: int) -> Rounded:
+    def _given(self, parameters: tuple[Array, ...], layer: int) -> Computed:
         if not 2 <= layer <= self.layers:
             raise Undefined(f"layer {layer}")
-        return Rounded.exact(parameters[layer - 2], self.case.format)
+        return Computed.exact(parameters[layer - 2], self.case.format)
 
-    def expected(self) -> Rounded:
-        return Rounded.exact(self.case.targets, self.case.format)
+    def expected(self) -> Computed:
+        return Computed.exact(self.case.targets, self.case.format)
 
-    def sigma_of_f(self, layer: int) -> Rounded:
+    def sigma_of_f(self, layer: int) -> Computed:
         """σ(f(x)) for each x_i: (D, n_l, n_{l-1}), with f = z^l and x = a^{l-1}."""
         s = self.fact(f"s{layer}")
         shape = (*s.shape, self.case.architecture.widths[layer - 2])
         value, error = (np.broadcast_to(part[:, :, None], shape) for part in (s.value, s.error))
-        return Rounded(value, error, self.case.format)
+        return Computed(value, error, self.case.format)
 
-    def f_by_x(self, layer: int) -> Rounded:
+    def f_by_x(self, layer: int) -> Computed:
         """∂z^l/∂a^{l-1} = w^l, for every sample."""
         w = self.weight(layer).T
         shape = (self.case.samples, *w.shape)
-        return Rounded.exact(np.broadcast_to(w.value, shape), self.case.format)
+        return Computed.exact(np.broadcast_to(w.value, shape), self.case.format)
 
 
 SYMBOLS: Mapping[str, Callable[[Ingredients, int], object]] = {

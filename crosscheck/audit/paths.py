@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck import activation_rules, reference
+from crosscheck import reference
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.rounding_rules import EVALUATION_SLACK, Rules, Uncertain
 from crosscheck.values import Array, Case
@@ -73,8 +74,8 @@ def _network(case: Case, rules: Rules) -> Network:
         z = trace.z[l - 2]
         error = rules.product(network.a[l - 1], w, z, bias)
         network.z[l] = rules.known(z, error)
-        value, slope = reference.ACTIVATIONS["sigmoid"](z)
-        layer = activation_rules.ACTIVATIONS["sigmoid"](rules, z, error, value, slope)
+        value, slope = ACTIVATIONS["sigmoid"].evaluate(z)
+        layer = ACTIVATIONS["sigmoid"].rule(rules, z, error, value, slope)
         network.s[l] = rules.known(value, layer.error)
         assert layer.slope is not None
         network.s_slope[l] = layer.slope

@@ -12,7 +12,7 @@ import numpy as np
 
 from crosscheck.audit.exact import Enclosed, diagonal
 from crosscheck.audit.ingredients import Ingredients, Undefined
-from crosscheck.audit.rounded import Rounded
+from crosscheck.error_array import Computed
 from crosscheck.formats import FloatFormat
 from crosscheck.paper.registration import Equation, Subject
 from crosscheck.values import Array
@@ -119,15 +119,15 @@ def tried(
     return outcomes
 
 
-def _evaluated(equation: Equation, ingredients: Ingredients, layer: int) -> Rounded:
+def _evaluated(equation: Equation, ingredients: Ingredients, layer: int) -> Computed:
     """The right side with its bound; a plain array is exact."""
     with np.errstate(all="ignore"):
         right = equation.at(ingredients.at(equation, layer))
     of = ingredients.case.format
-    return right if isinstance(right, Rounded) else Rounded.exact(np.asarray(right), of)
+    return right if isinstance(right, Computed) else Computed.exact(np.asarray(right), of)
 
 
-def ruled(right: Rounded, left: Enclosed, extra: Array) -> Outcome:
+def ruled(right: Computed, left: Enclosed, extra: Array) -> Outcome:
     """The verdict on right = left, with E of the right side and `extra` for the left one.
 
     FAILS: at some entry |right - left| exceeds what both may be off by, so they differ.

@@ -13,6 +13,7 @@ import numpy as np
 from flint import arb
 
 from crosscheck import oracle
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.engines.paper_numpy import sigma
 from crosscheck.extras import EXTRAS
 from crosscheck.formats import FORMATS
@@ -62,7 +63,7 @@ def _methods() -> dict[str, Callable[[Array], Array]]:
 def exact_slopes(z: Array) -> Array:
     """σ′(z) to float64's last bit, from balls."""
     with oracle.working_precision(BITS):
-        _, slopes = oracle.ACTIVATIONS["sigmoid"]([arb(float(x)) for x in z])
+        _, slopes = ACTIVATIONS["sigmoid"].balls([arb(float(x)) for x in z])
         return np.array([float(slope) for slope in slopes])
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from crosscheck.audit.exact import Enclosed
 from crosscheck.audit.ingredients import Ingredients
-from crosscheck.audit.rounded import Rounded, sigma_on
 from crosscheck.audit.tally import Record, Row
 from crosscheck.audit.trial import ORACLE, Outcome, ruled
 from crosscheck.engines.paper_numpy import sigma
+from crosscheck.error_array import Computed, sigma_on
 from crosscheck.paper.backprop import Composed, Network, literal
 from crosscheck.paper.registration import Equation
 from crosscheck.paper.unprinted import UNPRINTED, corrected_table, printed_table
@@ -84,8 +84,8 @@ class WholeTrial:
 
 
 def _network(case: Case) -> Network:
-    def given(array: np.ndarray) -> Rounded:
-        return Rounded.exact(array, case.format)
+    def given(array: np.ndarray) -> Computed:
+        return Computed.exact(array, case.format)
 
     return Network(
         [given(w) for w in case.weights],
@@ -112,10 +112,10 @@ def _relative(case: Case, key: str) -> str:
     return f"N-{below}" if below else "N"
 
 
-def _part(composed: Composed, key: str) -> Rounded:
+def _part(composed: Composed, key: str) -> Computed:
     tensors = composed.weights if key[0] == "w" else composed.biases
     part = tensors[int(key[1:]) - 2]
-    assert isinstance(part, Rounded)
+    assert isinstance(part, Computed)
     return part
 
 

@@ -1,28 +1,17 @@
 """JAX: the network in jax.numpy's own terms, and `jax.grad` under `jit`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from crosscheck.activations import jax_function
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.values import Architecture, Array, Case, Gradients
 
-ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
-    "sigmoid": jax.nn.sigmoid,
-    "identity": lambda z: z,
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-}
-COSTS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
-    "squared_error": lambda squares: jnp.mean(jnp.sum(squares, axis=1)),
-    "half_squared_error": lambda squares: jnp.mean(jnp.sum(squares, axis=1)) / 2,
-    "sum_squared_error": jnp.sum,
-    "mean_squared_error": jnp.mean,
-}
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 FLUSHED = ("float64", "float32", "bfloat16")
 """Formats whose subnormals XLA reads and writes as zero on a CPU; float16's it keeps."""
@@ -37,8 +26,8 @@ def cost(architecture: Architecture, parameters: Parameters, inputs: Any, target
     """The cost of a network as a function of its weights and biases."""
     a = inputs
     for w, b, activation in zip(*parameters, architecture.activations, strict=True):
-        a = ACTIVATIONS[activation](a @ w + b)
-    return COSTS[architecture.cost](jnp.square(a - targets))
+        a = jax_function(activation)(a @ w + b)
+    return COSTS[architecture.cost].jax(a, targets)
 
 
 def tapped_cost(
@@ -54,9 +43,9 @@ def tapped_cost(
     layers = zip(*parameters, architecture.activations, taps, strict=True)
     for w, b, activation, (on_z, on_a) in layers:
         z = jax.lax.optimization_barrier(a @ w + b + on_z)
-        a = jax.lax.optimization_barrier(ACTIVATIONS[activation](z) + on_a)
+        a = jax.lax.optimization_barrier(jax_function(activation)(z) + on_a)
         shown.append((z, a))
-    return COSTS[architecture.cost](jnp.square(a - targets)), shown
+    return COSTS[architecture.cost].jax(a, targets), shown
 
 
 @lru_cache(maxsize=COMPILED_KEPT)

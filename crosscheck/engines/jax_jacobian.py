@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from crosscheck.engines.jax_grad import ACTIVATIONS, COSTS
+from crosscheck.activations import jax_function
+from crosscheck.costs import COSTS
 from crosscheck.values import Architecture, Array, Case
 
 MODES: dict[str, Callable[..., Any]] = {"jax.jacrev": jax.jacrev, "jax.jacfwd": jax.jacfwd}
@@ -85,7 +86,7 @@ def _compiled(mode: str, layers: int) -> Callable[..., Any]:
 
         def cost(w: Any, b: Any) -> Any:
             _, a = _layers(layers, w, b, taps, inputs, linear)
-            value = COSTS["squared_error"](jnp.square((a[-2] - targets) * counts))
+            value = COSTS["squared_error"].jax(a[-2] * counts, targets * counts)
             return value, value
 
         by_all = differentiate(of_layers, argnums=(0, 1, 2), has_aux=True)
@@ -101,7 +102,7 @@ def _layers(layers: int, w: Any, b: Any, taps: Any, a: Any, linear: Any) -> tupl
     zs, activations = [], []
     for k in range(layers - 1):
         z = (a + taps[k]) @ w[k] + b[k]
-        s = ACTIVATIONS["sigmoid"](z)
+        s = jax_function("sigmoid")(z)
         a = s if k < layers - 2 else jnp.where(linear, z, s)
         zs.append(z)
         activations.append(a)

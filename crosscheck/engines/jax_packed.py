@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from crosscheck.activations import jax_function
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.engines import padding
-from crosscheck.engines.jax_grad import ACTIVATIONS
 from crosscheck.engines.padding import Packed, Size
 from crosscheck.values import Architecture, Case, Gradients
 
@@ -36,7 +37,9 @@ def size_of(case: Case) -> Size:
     )
 
 
-def cost(parameters: tuple[Any, Any], net: Packed, activations: Sequence[str]) -> Any:
+def cost(
+    parameters: tuple[Any, Any], net: Packed, activations: Sequence[str], term: Callable[..., Any]
+) -> Any:
     """The cost of one padded network as a function of its weights and biases.
 
     A layer that the network has not is passed by: to compute and discard it costs a third more.
@@ -44,12 +47,13 @@ def cost(parameters: tuple[Any, Any], net: Packed, activations: Sequence[str]) -
 
     def layer(a: Any, of: Any) -> tuple[Any, None]:
         w, b, kind = of
-        taken = [partial(_layer, ACTIVATIONS[name]) for name in activations]
+        taken = [partial(_layer, jax_function(name)) for name in activations]
         return lax.switch(kind, [lambda a, *_: a, *taken], a, w, b), None
 
     a, _ = lax.scan(layer, net.inputs, (*parameters, net.kind), unroll=LEAST_DEPTH)
-    residual = jnp.where(net.counted, a - net.targets, 0)
-    return jnp.sum(jnp.square(residual)) * net.scale
+    # What is not counted is taken to be as expected, which costs nothing.
+    output = jnp.where(net.counted, a, net.targets)
+    return jnp.sum(term(output, net.targets)) * net.scale
 
 
 def _layer(activation: Callable[[Any], Any], a: Any, w: Any, b: Any) -> Any:
@@ -64,7 +68,8 @@ programs that are no faster (`crosscheck bench --only stages` shows what one cos
 @lru_cache
 def program(size: Size) -> Callable[[Packed], Any]:
     """The compiled program of a size: a batch to (cost, (weight, bias gradients))."""
-    of_one = partial(cost, activations=size.activations)
+    assert size.term is not None
+    of_one = partial(cost, activations=size.activations, term=size.term)
 
     def gradient(net: Packed) -> Any:
         return jax.value_and_grad(of_one)((net.weights, net.biases), net)
@@ -79,7 +84,7 @@ class PackedGrad:
     compiles = True
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
-        return dtype in DTYPES
+        return dtype in DTYPES and COSTS[architecture.cost].jax_term is not None
 
     def arithmetic(self, dtype: str) -> Arithmetic:
         return Arithmetic(dtype, flushes=True)

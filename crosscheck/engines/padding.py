@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck.values import Architecture, Array, Case, Gradients
+from crosscheck.costs import COSTS
+from crosscheck.values import Array, Case, Gradients
 
 STEPS = 4
 LEAST_WIDTH, LEAST_SAMPLES = 64, 16
@@ -17,12 +18,14 @@ LEAST_WIDTH, LEAST_SAMPLES = 64, 16
 
 
 class Size(NamedTuple):
-    """What padded networks have in common: depth (layers 2 … N), width, samples, activations."""
+    """What padded networks have in common: depth (layers 2 … N), width, samples, activations, and
+    the cost's term, a function of output and targets that is 0 where they are equal."""
 
     depth: int
     width: int
     samples: int
     activations: tuple[str, ...]
+    term: Callable[..., Any] | None
     dtype: str
 
     def batch(self, smallest: int) -> int:
@@ -36,7 +39,7 @@ class Packed(NamedTuple):
     weights (depth, width, width), biases (depth, width), inputs and targets (samples, width);
     `kind` (depth,) is the place of each layer's activation in those of the size, counted from
     1, and 0 where the network has no such layer; `counted` (samples, width) is true at the
-    entries of the network's output; `scale` is the cost's factor on the sum of squares.
+    entries of the network's output; `scale` is the cost's factor on the sum of its terms.
     """
 
     weights: Any
@@ -64,18 +67,9 @@ def size_of(case: Case, depth: int) -> Size:
         step(LEAST_SAMPLES, STEPS, case.samples),
         # Both readings of the output have one size, which is half of the compiling.
         tuple(sorted({"identity", a.hidden, a.output})),
+        COSTS[a.cost].jax_term,
         case.dtype,
     )
-
-
-def _factor(architecture: Architecture, samples: int) -> float:
-    """The factor of the cost's convention on the sum of squares."""
-    return {
-        "squared_error": 1 / samples,
-        "half_squared_error": 1 / (2 * samples),
-        "sum_squared_error": 1.0,
-        "mean_squared_error": 1 / (samples * architecture.widths[-1]),
-    }[architecture.cost]
 
 
 def pack(cases: Sequence[Case], size: Size, count: int) -> Packed:
@@ -102,7 +96,7 @@ def pack(cases: Sequence[Case], size: Size, count: int) -> Packed:
         places = [size.activations.index(name) + 1 for name in case.architecture.activations]
         batch.kind[i, : len(places)] = places
         batch.counted[i, :samples, : widths[-1]] = True
-        batch.scale[i] = _factor(case.architecture, samples)
+        batch.scale[i] = COSTS[case.architecture.cost].factor(samples, widths[-1])
     return batch
 
 

@@ -1,28 +1,18 @@
 """PyTorch autograd: the network in torch's own terms, and `backward`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from crosscheck.activations import torch_function
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.formats import FORMATS
 from crosscheck.values import Architecture, Array, Case, Gradients
 
-ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "identity": lambda z: z,
-    "tanh": torch.tanh,
-    "relu": functional.relu,
-}
-COSTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "squared_error": lambda squares: squares.sum(dim=1).mean(),
-    "half_squared_error": lambda squares: squares.sum(dim=1).mean() / 2,
-    "sum_squared_error": lambda squares: squares.sum(),
-    "mean_squared_error": lambda squares: squares.mean(),
-}
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 FLUSHED = ("bfloat16",)
 """Formats whose subnormals are read as zero: in larger products, by instructions for bfloat16
@@ -120,12 +110,12 @@ class Backward:
         a, zs, activations = tensor(case.inputs), [], []
         for w, b, activation in zip(weights, biases, case.architecture.activations, strict=True):
             zs.append(functional.linear(a, w, b))
-            a = ACTIVATIONS[activation](zs[-1])
+            a = torch_function(activation)(zs[-1])
             activations.append(a)
             if retain:
                 zs[-1].retain_grad()
                 a.retain_grad()
-        cost = COSTS[case.architecture.cost]((a - tensor(case.targets)).square())
+        cost = COSTS[case.architecture.cost].torch(a, tensor(case.targets))
         return Evaluated(cost, weights, biases, zs, activations)
 
 

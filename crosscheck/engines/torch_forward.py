@@ -5,8 +5,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from crosscheck.activations import torch_function
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.engines.torch_autograd import ACTIVATIONS, COSTS, numpy, tensor
+from crosscheck.costs import COSTS
+from crosscheck.engines.torch_autograd import numpy, tensor
 from crosscheck.values import Architecture, Case, Gradients
 
 DTYPES = ("float64", "float32")
@@ -31,8 +33,8 @@ class Forward:
         def cost(weights: Any, biases: Any) -> tuple[torch.Tensor, torch.Tensor]:
             a = inputs
             for w, b, name in zip(weights, biases, case.architecture.activations, strict=True):
-                a = ACTIVATIONS[name](functional.linear(a, w.t(), b))
-            value = COSTS[case.architecture.cost]((a - targets).square())
+                a = torch_function(name)(functional.linear(a, w.t(), b))
+            value = COSTS[case.architecture.cost].torch(a, targets)
             return value, value
 
         parameters = [tensor(w) for w in case.weights], [tensor(b) for b in case.biases]

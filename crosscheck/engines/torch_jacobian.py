@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch.func import jacfwd, jacrev, vmap
 
-from crosscheck.engines.torch_autograd import ACTIVATIONS, COSTS, tensor
+from crosscheck.activations import torch_function
+from crosscheck.costs import COSTS
+from crosscheck.engines.torch_autograd import tensor
 from crosscheck.values import Architecture, Array, Case
 
 Tensors = tuple[torch.Tensor, ...]
@@ -48,7 +50,7 @@ class TorchJacobian:
 
         def cost(w: Tensors, b: Tensors) -> Any:
             a = _layers(case.architecture, w, b, taps, inputs)[f"a{case.architecture.layers}"]
-            value = COSTS[case.architecture.cost]((a - targets).square())
+            value = COSTS[case.architecture.cost].torch(a, targets)
             return value, value
 
         of_layers = self.mode(layers, argnums=(0, 1, 2), has_aux=True)
@@ -70,8 +72,8 @@ def _layers(
     parts = zip(weights, biases, taps, architecture.activations, strict=True)
     for l, (w, b, tap, activation) in enumerate(parts, 2):
         z = (a + tap) @ w + b
-        a = ACTIVATIONS[activation](z)
-        found |= {f"z{l}": z, f"a{l}": a, f"s{l}": ACTIVATIONS["sigmoid"](z)}
+        a = torch_function(activation)(z)
+        found |= {f"z{l}": z, f"a{l}": a, f"s{l}": torch_function("sigmoid")(z)}
     return found
 
 

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck import error_array
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.faults import bounded, right
+from crosscheck.costs import COSTS
+from crosscheck.faults import right
 from crosscheck.paper.backprop import Composed, Network, contracted
 from crosscheck.paper.registration import Table
+from crosscheck.rounding_rules import Rules
 from crosscheck.values import Architecture, Array, Case
 
 Parameters = Mapping[str, Any]
@@ -49,10 +52,10 @@ class Setting:
         cls, case: Case, arithmetic: Arithmetic | None = None, double_double: bool = False
     ) -> "Setting":
         """With bounds of what an engine of this arithmetic may be off by."""
-        rules = bounded.rules(arithmetic or Arithmetic(case.dtype))
+        rules = Rules(arithmetic or Arithmetic(case.dtype))
 
-        def known(array: Array) -> bounded.Bounded:
-            return bounded.Bounded.exact(array, rules, double_double)
+        def known(array: Array) -> error_array.Bounded:
+            return error_array.Bounded.exact(array, rules, double_double)
 
         of = case.architecture
         network = Network(
@@ -60,9 +63,9 @@ class Setting:
             [known(b) for b in case.biases],
             known(case.inputs),
             known(case.targets),
-            bounded.activation(of.hidden),
+            error_array.activation(of.hidden),
         )
-        return cls(case, network, right.table(of, bounded.activation))
+        return cls(case, network, right.table(of, error_array.activation))
 
     @property
     def architecture(self) -> Architecture:
@@ -98,6 +101,7 @@ class Needs:
     """The least that a network must have for a mistake to be possible on it.
 
     `equal_from`: all widths from this place in the list on must be equal; 0 is a square net.
+    `output` names the output activations, None any; `squares` asks for a cost of squares.
     """
 
     layers: int = 2
@@ -105,7 +109,18 @@ class Needs:
     outputs: int = 1
     equal_from: int | None = None
     least_width: int = 1
-    output: tuple[str, ...] = ("identity", "sigmoid", "tanh", "relu")
+    output: tuple[str, ...] | None = None
+    squares: bool = False
+
+    def written_for(self, case: Case) -> bool:
+        """Whether the output activation is one that is asked for, or any will do."""
+        return self.output is None or case.architecture.output in self.output
+
+    def runs_on(self, case: Case) -> bool:
+        """Whether code that makes the mistake runs on the case at all."""
+        widths = case.architecture.widths
+        equal = self.equal_from is None or len(set(widths[self.equal_from :])) == 1
+        return equal and (COSTS[case.architecture.cost].squares or not self.squares)
 
     def met_by(self, case: Case) -> bool:
         """Whether the case has all that is needed."""
@@ -115,8 +130,8 @@ class Needs:
             and case.samples >= self.samples
             and widths[-1] >= self.outputs
             and min(widths) >= self.least_width
-            and (self.equal_from is None or len(set(widths[self.equal_from :])) == 1)
-            and case.architecture.output in self.output
+            and self.runs_on(case)
+            and self.written_for(case)
         )
 
 
@@ -173,9 +188,7 @@ class Fault:
 
     def possible(self, case: Case) -> bool:
         """Whether such code runs on the case at all: the precision is right, and the widths."""
-        start = self.needs.equal_from
-        equal = start is None or len(set(case.architecture.widths[start:])) == 1
-        return equal and case.dtype in self.dtypes
+        return self.needs.runs_on(case) and case.dtype in self.dtypes
 
     def at(self, case: Case, parameters: Parameters) -> tuple[Setting, Parameters]:
         """The float setting of a case, and the variant with what is drawn for the case."""

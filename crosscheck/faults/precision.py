@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck import error_array
 from crosscheck.arithmetic import Arithmetic
-from crosscheck.faults import bounded
-from crosscheck.faults.bounded import Bounded, narrowed
+from crosscheck.error_array import Bounded, narrowed
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import composed, replaced
 from crosscheck.faults.right import equation
 from crosscheck.faults.scale import times
+from crosscheck.rounding_rules import Rules
 from crosscheck.values import Array
 
 GITHUB = "https://github.com/"
@@ -29,7 +30,7 @@ PRODUCTS = (
 def _product(left: Any, right: Any, operands: str, accumulate: str | None) -> Any:
     """left @ right with operands rounded first, and sums formed in `accumulate` if it is given."""
     if isinstance(left, Bounded):
-        rules = bounded.rules(Arithmetic(accumulate)) if accumulate else None
+        rules = Rules(Arithmetic(accumulate)) if accumulate else None
         return left.rounded_to(operands).product(right.rounded_to(operands), rules)
     dtype = left.dtype
     left, right = (narrowed(x.astype(np.float64), operands) for x in (left, right))
@@ -83,7 +84,7 @@ def _forward(setting: Setting, operands: str, accumulate: str | None, first_only
     from crosscheck.faults import right
 
     inputs = setting.network.inputs
-    sigmas = bounded.activation if isinstance(inputs, Bounded) else right.plain
+    sigmas = error_array.activation if isinstance(inputs, Bounded) else right.plain
 
     def layer(name: str) -> Any:
         sigma = sigmas(name)
@@ -105,7 +106,7 @@ def _throughout(setting: Setting, _: Parameters) -> Tensors:
     if not isinstance(network.inputs, Bounded):
         low = _network_of(setting, lambda x: x.astype(np.float32))
         return [t.astype(np.float64) for t in low.right]
-    rules = bounded.rules(Arithmetic("float32"))
+    rules = Rules(Arithmetic("float32"))
 
     def cast(x: Bounded) -> Bounded:
         rounded = x.rounded_to("float32")
@@ -156,7 +157,7 @@ def _clipped_value(setting: Setting, parameters: Parameters) -> Tensors:
 def _fit_limit(setting: Setting, got: Sequence[Array]) -> Parameters | None:
     """The largest magnitude returned, if the right gradient goes beyond it."""
     limit = max(float(np.max(np.abs(t))) for t in got)
-    beyond = any(np.any(t.size - t.error > limit) for t in setting.right)
+    beyond = any(np.any(t.magnitude - t.error > limit) for t in setting.right)
     return {"limit": limit} if beyond and limit and np.isfinite(limit) else None
 
 

@@ -5,10 +5,12 @@ with the cost's convention.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
-
+from crosscheck import error_array
+from crosscheck.activations import ACTIVATIONS
+from crosscheck.costs import COSTS
 from crosscheck.paper.equations import EQUATIONS, preactivation
 from crosscheck.paper.registration import Equation
 from crosscheck.paper.unprinted import UNPRINTED
@@ -17,45 +19,10 @@ from crosscheck.values import Architecture
 Activation = Callable[[Any], Any]
 ByName = Callable[[str], Activation]
 
-SLOPES: dict[str, Activation] = {
-    "sigmoid": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a * a,
-    "relu": lambda a: positive(a),
-    "identity": lambda a: 0 * a + 1,
-}
-"""σ′ from a = σ(z), by name of the activation."""
-
-COST_EXPONENTS = {
-    "squared_error": (0, -1, 0),
-    "half_squared_error": (-1, -1, 0),
-    "sum_squared_error": (0, 0, 0),
-    "mean_squared_error": (0, -1, -1),
-}
-"""The factor of a cost on Σ (a^N - expected)², as exponents of 2, D and n_N."""
-
 
 def plain(name: str) -> Activation:
     """An activation on NumPy arrays, as a NumPy user writes it."""
-    if name == "sigmoid":
-        return _sigmoid
-    others: dict[str, Activation] = {
-        "tanh": np.tanh,
-        "relu": lambda z: np.maximum(z, 0),
-        "identity": lambda z: z,
-    }
-    return others[name]
-
-
-def _sigmoid(z: Any) -> Any:
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-z))
-
-
-def positive(a: Any) -> Any:
-    """1 where a > 0, else 0, in the number type of `a`, as plain numbers."""
-    value = getattr(a, "value", a)
-    dtype = a.dtype if isinstance(a, np.ndarray) else np.float64
-    return (value > 0).astype(dtype)
+    return ACTIVATIONS[name].plain
 
 
 def _layer(sigma: Activation) -> Equation:
@@ -71,15 +38,35 @@ def _delta(name: str) -> Equation:
         return UNPRINTED["G3"]
     if name == "sigmoid":
         return UNPRINTED["G2"]
-    slope = SLOPES[name]
-    return equation("G2", lambda pulled_back, a: pulled_back * slope(a))
+    if ACTIVATIONS[name].slope is None:
+        return equation("G2", partial(_times_slope_of_z, name))
+    return equation("G2", lambda pulled_back, a: pulled_back * ACTIVATIONS[name].derivative(a))
 
 
-def _residual(cost: str) -> Equation:
-    """G1 for a cost: 2 (a^N - expected) times its factor, in the order that it is written."""
-    if cost == "squared_error":
+def _times_slope_of_z(name: str, pulled_back: Any, w: Any, a_previous: Any, b: Any) -> Any:
+    """G2 where a does not tell σ′."""
+    return pulled_back * derivative(name)(preactivation(w, a_previous, b))
+
+
+def derivative(name: str) -> Activation:
+    """What a user takes for σ′, see `Activation.derivative`; on numbers that carry errors too."""
+
+    def at(x: Any) -> Any:
+        if ACTIVATIONS[name].slope is None and hasattr(x, "rules"):
+            return error_array.derivative(name)(x)
+        return ACTIVATIONS[name].derivative(x)
+
+    return at
+
+
+def _residual(name: str) -> Equation:
+    """G1 for a cost: its slope times its factor, in the order that it is written."""
+    cost = COSTS[name]
+    if name == "squared_error":
         return UNPRINTED["G1"]
-    twos, samples, outputs = COST_EXPONENTS[cost]
+    if not cost.squares:
+        return equation("G1", partial(error_array.pulled_back, cost))
+    twos, samples, outputs = cost.exponents
 
     def residual(a_output: Any, expected: Any) -> Any:
         scaled = (a_output - expected) * 2.0 ** (1 + twos)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.faults.bounded import Bounded
+from crosscheck.costs import COSTS
+from crosscheck.error_array import Bounded
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import composed, replaced
-from crosscheck.faults.right import COST_EXPONENTS
 from crosscheck.values import Array, Case
 
 GITHUB = "https://github.com/"
@@ -98,10 +98,11 @@ def reason(exponents: Exponents) -> str:
 
 def convention(exponents: Exponents, cost: str) -> str | None:
     """The cost whose gradient this factor makes of the declared cost's, if there is one."""
-    declared = COST_EXPONENTS[cost]
-    for other, powers in COST_EXPONENTS.items():
-        difference = tuple(x - y for x, y in zip(powers, declared, strict=True))
-        if other != cost and exponents == (1, *difference):
+    declared = COSTS[cost]
+    for other, known in COSTS.items():
+        powers = zip(known.exponents, declared.exponents, strict=True)
+        alike = known.slope is declared.slope and other != cost
+        if alike and exponents == (1, *(x - y for x, y in powers)):
             return other
     return None
 
@@ -149,7 +150,7 @@ def _times_cost(setting: Setting, _: Parameters) -> Tensors:
     """The gradient times the cost, which is that of half the cost's square."""
     error = setting.composed.activations[-1] - setting.network.expected
     total = (error * error).sum(0).reshape(1, -1).sum(1)
-    powers = COST_EXPONENTS[setting.architecture.cost]
+    powers = COSTS[setting.architecture.cost].exponents
     cost = times([total], value((1, *powers), setting.case))[0]
     return [t * cost for t in setting.right]
 
@@ -222,6 +223,7 @@ FAULTS: tuple[Fault, ...] = (
         "scale",
         "multiplied by the cost itself, as loss.backward(loss) does",
         _times_cost,
+        needs=Needs(squares=True),
         seen=(
             GITHUB + "sotte/pytorch_tutorial/issues/5",
             GITHUB + "tanelp/tiny-diffusion/issues/3",

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from crosscheck import error_array
+from crosscheck.activations import ACTIVATIONS, positive
+from crosscheck.faults import right
 from crosscheck.faults.interface import Fault, Needs, Parameters, Setting, Tensors
 from crosscheck.faults.places import EVERYWHERE, HIDDEN, ONCE, composed, misprint, replaced
-from crosscheck.faults.right import SLOPES, equation, positive
+from crosscheck.faults.right import derivative, equation
 
 GITHUB = "https://github.com/"
 
@@ -33,19 +36,17 @@ def _with_slope(identity: str, slope: Any, sentence: str, **more: Any) -> Fault:
 
 def _of_activation(name: str, a: Any, z: Any, table: Any, w: Any, b: Any) -> Any:
     """σ′ taken at a, as if a were the pre-activation: σ(a) (1 - σ(a))."""
-    return SLOPES[name](_sigma(name, a))
+    return derivative(name)(_sigma(name, a))
 
 
 def _sigma(name: str, x: Any) -> Any:
     """σ by its name, on whatever x is."""
-    from crosscheck.faults import bounded, right
-
-    return (bounded.activation if hasattr(x, "rules") else right.plain)(name)(x)
+    return (error_array.activation if hasattr(x, "rules") else right.plain)(name)(x)
 
 
 def _slope_of_other(name: str, a: Any, *_: Any) -> Any:
     """The derivative of another common activation."""
-    return SLOPES["tanh" if name == "sigmoid" else "sigmoid"](a)
+    return derivative(ACTIVATIONS[name].mistaken_for)(a)
 
 
 def _linear_output_as_sigmoid(pulled_back: Any, a: Any) -> Any:
@@ -63,7 +64,7 @@ def _updated(rate: float) -> Any:
 
 def _overwritten(setting: Setting, parameters: Parameters) -> Tensors:
     """δ = σ′ where δ = ∂cost/∂a · σ′ was meant: an assignment in the place of a product."""
-    slope = SLOPES[setting.architecture.hidden]
+    slope = derivative(setting.architecture.hidden)
 
     def delta(pulled_back: Any, a: Any) -> Any:
         return pulled_back * 0 + slope(a)
@@ -151,7 +152,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _with_slope(
         "slope-formula-at-z",
-        lambda name, a, z, *_: SLOPES[name](z),
+        lambda name, a, z, *_: derivative(name)(z),
         "the formula of σ′ that wants the activation is given the pre-activation: z(1 - z) {place}",
         seen=(
             GITHUB + "BoltzmannEntropy/interviews.ai/issues/4",
@@ -160,7 +161,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _with_slope(
         "slope-twice",
-        lambda name, a, *_: SLOPES[name](a) * SLOPES[name](a),
+        lambda name, a, *_: derivative(name)(a) * derivative(name)(a),
         "σ′ is multiplied in twice {place}",
         seen=(GITHUB + "liashchynskyi/skynet/pull/1",),
     ),

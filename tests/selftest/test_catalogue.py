@@ -5,10 +5,10 @@ import pytest
 
 from crosscheck import sampling
 from crosscheck.arithmetic import Arithmetic
+from crosscheck.costs import COSTS
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
-from crosscheck.faults import scale
 from crosscheck.faults.catalogue import CATALOGUE, FAMILIES, FaultyEngine, variants
 from crosscheck.faults.interface import Setting
 from crosscheck.faults.places import PLACES
@@ -72,7 +72,7 @@ def test_right_code_is_not_accused(engine, dtype, small):
 
 
 @pytest.mark.parametrize("output", ["identity", "sigmoid", "tanh", "relu"])
-@pytest.mark.parametrize("cost", sorted(scale.COST_EXPONENTS))
+@pytest.mark.parametrize("cost", sorted(COSTS))
 def test_the_table_that_mistakes_are_made_in_is_right(output, cost):
     of = Distribution((2, 4), (1, 6), (1, 6), output, "tanh", cost, (1.0,))
     verdicts = []

@@ -1,14 +1,17 @@
 """The ℓ2 bound: its Jacobians against finite differences, and what it suspects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from crosscheck import bound, orders, probabilistic, reference, rounding_rules, sampling
+from crosscheck import bound, orders, reference, rounding_rules, sampling, statistical
+from crosscheck.activations import ACTIVATIONS
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
-from crosscheck.sensitivities import Sensitivities
+from crosscheck.statistical import Sensitivities
 from crosscheck.values import Gradients
 from crosscheck.verdict import judge
 
@@ -37,18 +40,19 @@ def test_forward_roundings_enter_by_their_exact_jacobians(index, monkeypatch):
     """With every rounding but those of z^l at zero, the variance is Σ (∂g/∂z c_z)²; numerically."""
     case = sampling.draw(NET, 1, index, "float32")
     trace = reference.evaluate(case)
-    monkeypatch.setattr(probabilistic, "ROUNDINGS", dict.fromkeys(probabilistic.ROUNDINGS, 0))
+    exact = replace(ACTIVATIONS["sigmoid"], roundings=0)
+    monkeypatch.setitem(ACTIVATIONS, "sigmoid", exact)
     unit = 1.0
 
     def only_z(rules, left, right, bias=None):
         value = left @ right
         return np.full(value.shape, unit if bias is not None else 0.0)
 
-    monkeypatch.setattr(probabilistic, "local_product", only_z)
+    monkeypatch.setattr(statistical, "local_product", only_z)
     monkeypatch.setattr(rounding_rules.Rules, "gamma", lambda self, k: 0.0)
     monkeypatch.setattr(rounding_rules.Rules, "residual", lambda self, d, *rest: 0 * d)
-    monkeypatch.setattr(probabilistic, "confidence", lambda entries: 0.0)
-    ours = probabilistic.standard_deviations(case, trace, F32)
+    monkeypatch.setattr(statistical, "confidence", lambda entries: 0.0)
+    ours = statistical.standard_deviations(case, trace, F32)
     expected = [np.zeros(t.shape) for t in ours]
     h = 1e-5
     for layer in range(2, case.architecture.layers + 1):

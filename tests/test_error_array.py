@@ -1,4 +1,4 @@
-"""The running error analysis: an expression lies within its own bound, and a bound says no."""
+"""Arrays that carry their errors: an expression lies within its own bound, and a bound says no."""
 
 from fractions import Fraction
 
@@ -7,11 +7,13 @@ import pytest
 from flint import arb
 from hypothesis import given, strategies as st
 
-from crosscheck import oracle
-from crosscheck.audit.rounded import Rounded, sigma_on
+from crosscheck import error_array, oracle
+from crosscheck.arithmetic import Arithmetic
 from crosscheck.engines.paper_numpy import sigma
+from crosscheck.error_array import Bounded, Computed, narrowed, sigma_on
 from crosscheck.formats import FORMATS
 from crosscheck.paper.equations import EQUATIONS
+from crosscheck.rounding_rules import Rules
 
 DTYPES = ["float32", "float64"]
 SHAPES = {
@@ -48,7 +50,7 @@ def drawn(equation, dtype, seed):
     for symbol in equation.symbols:
         value = rng.standard_normal(SHAPES[symbol]).astype(of.numpy)
         off = rng.uniform(-1, 1, value.shape) * of.unit_roundoff * rng.integers(0, 3)
-        rounded[symbol] = Rounded(value, np.abs(off), of)
+        rounded[symbol] = Computed(value, np.abs(off), of)
         exact[symbol] = exactly(value) + exactly(off)
     return rounded, exact
 
@@ -83,8 +85,8 @@ def test_the_bound_is_not_far_from_what_is_seen(name):
 def test_float32_called_float64_breaks_the_bound(name):
     narrow, wide, exact = {}, {}, {}
     for symbol, part in drawn(EQUATIONS[name], "float32", 0)[0].items():
-        narrow[symbol] = Rounded.exact(part.value, FORMATS["float32"])
-        wide[symbol] = Rounded.exact(part.value.astype(float), FORMATS["float64"])
+        narrow[symbol] = Computed.exact(part.value, FORMATS["float32"])
+        wide[symbol] = Computed.exact(part.value.astype(float), FORMATS["float64"])
         exact[symbol] = exactly(part.value)
     got, right = EQUATIONS[name].at(narrow), EQUATIONS[name].at(exact)
     claimed = EQUATIONS[name].at(wide).bound
@@ -94,7 +96,7 @@ def test_float32_called_float64_breaks_the_bound(name):
 
 @given(st.floats(-700, 700), st.floats(0, 1e-6))
 def test_sigma_lies_within_its_bound(z, error):
-    got = sigma_on(sigma)(Rounded(np.array([z]), np.array([error]), FORMATS["float64"]))
+    got = sigma_on(sigma)(Computed(np.array([z]), np.array([error]), FORMATS["float64"]))
     with oracle.working_precision(2000):
         for shifted in (Fraction(z) - Fraction(error), Fraction(z) + Fraction(error)):
             exact = 1 / (1 + (-(arb(shifted.numerator) / arb(shifted.denominator))).exp())
@@ -103,16 +105,16 @@ def test_sigma_lies_within_its_bound(z, error):
 
 def test_underflow_is_within_the_bound():
     of = FORMATS["float64"]
-    tiny = Rounded.exact(np.array([[3e-200]]), of)
+    tiny = Computed.exact(np.array([[3e-200]]), of)
     for got in (tiny * tiny, tiny @ tiny):
         assert got.value == 0
         assert got.bound > 0
-    nothing = Rounded.exact(np.zeros((1, 1)), of)
+    nothing = Computed.exact(np.zeros((1, 1)), of)
     assert (nothing * tiny).bound == (nothing @ tiny).bound == 0
 
 
 def test_what_is_no_number_has_no_bound():
-    huge = Rounded.exact(np.array([1e308]), FORMATS["float64"])
+    huge = Computed.exact(np.array([1e308]), FORMATS["float64"])
     with np.errstate(over="ignore"):
         assert np.isinf((huge * huge).bound).all()
 
@@ -120,4 +122,65 @@ def test_what_is_no_number_has_no_bound():
 @pytest.mark.parametrize("divisor", [0.5, 0, -2])
 def test_only_whole_numbers_divide(divisor):
     with pytest.raises(TypeError, match="whole numbers"):
-        Rounded.exact(np.ones(1), FORMATS["float64"]) / divisor
+        Computed.exact(np.ones(1), FORMATS["float64"]) / divisor
+
+
+RULES = Rules(Arithmetic("float32"))
+
+
+def given_array(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+OPERATIONS = {
+    "sum": lambda x, y: x + y,
+    "difference": lambda x, y: 1 - x * y,
+    "product": lambda x, y: x * y * x,
+    "quotient": lambda x, y: (x + y) / 3,
+    "matrix product": lambda x, y: (x @ y.T) @ y,
+    "sum of rows": lambda x, y: (x * y).sum(0),
+    "sum of columns": lambda x, y: (x * y).sum(1),
+    "part": lambda x, y: (x + y)[1:, 0],
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@given(seed=st.integers(0, 1000))
+def test_an_evaluation_in_float32_stays_within_the_error(name, seed):
+    x, y = given_array(seed, 5, 3), given_array(seed + 1, 5, 3)
+    computed = OPERATIONS[name](x, y)
+    exact = OPERATIONS[name](Bounded.exact(x, RULES), Bounded.exact(y, RULES))
+    assert computed.dtype == np.float32
+    assert np.all(np.abs(computed.astype(float) - exact.middle) <= exact.error)
+
+
+def test_the_error_can_say_no():
+    x = Bounded.exact(given_array(0, 4, 4), RULES)
+    square = x @ x
+    off = square.middle * (1 + 2.0**-12)
+    assert np.any(np.abs(off - square.middle) > square.error + square.doubt)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "identity"])
+def test_double_doubles_refine_the_float64_value(name):
+    z = np.array([[-40.0, -3.0, 0.0, 1e-8, 20.0]])
+    rules = Rules(Arithmetic("float64"))
+    plain = error_array.activation(name)(Bounded.exact(z, rules))
+    fine = error_array.activation(name)(Bounded.exact(z, rules, double_double=True))
+    assert np.all(np.abs(plain.middle - fine.middle) <= plain.error)
+    assert np.all(fine.doubt <= plain.doubt)
+
+
+def test_tf32_keeps_ten_bits_and_rounds_to_even():
+    assert narrowed(np.array([1 + 2.0**-10]), "tf32")[0] == 1 + 2.0**-10
+    assert narrowed(np.array([1 + 2.0**-11]), "tf32")[0] == 1.0
+    assert narrowed(np.array([1 + 3 * 2.0**-11]), "tf32")[0] == 1 + 2.0**-9
+
+
+def test_rounding_to_a_format_allows_both_neighbours_where_the_error_leaves_it_open():
+    tie = 1 + 2.0**-24
+    x = Bounded(np.array([tie]), np.array([1e-12]), Rules(Arithmetic("float64")))
+    rounded = x.rounded_to("float32")
+    assert rounded.error[0] == 2.0**-23
+    sure = Bounded(np.array([1.0]), np.array([1e-12]), x.rules).rounded_to("float32")
+    assert sure.error[0] == 0.0
