@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evidence import Evidence
-from crosscheck.tensor_errors import TensorErrors
-from crosscheck.values import Gradients
+from crosscheck.measures import flat
+from crosscheck.values import Array, Gradients
 from crosscheck.verdict import judge
 
 
@@ -24,11 +24,10 @@ def caught(evidence: Evidence, gradients: Gradients, promised: Arithmetic | None
     promised = promised or arithmetic(evidence.case.dtype)
     if evidence.bound(promised).overflow:
         return False
-    return any(
-        # The wider bound is dear, and needed only beyond the strict one.
-        _beyond(evidence, gradients, which, promised, absolute=False)
-        and _beyond(evidence, gradients, which, promised, absolute=True)
-        for which in range(len(gradients.tensors()))
+    # The wider bound is dear, and needed only beyond the strict one.
+    strict = _beyond(evidence, gradients, promised, absolute=False)
+    return bool(strict.any()) and bool(
+        (strict & _beyond(evidence, gradients, promised, absolute=True)).any()
     )
 
 
@@ -55,9 +54,9 @@ def outcome(
 
 
 def _beyond(
-    evidence: Evidence, gradients: Gradients, which: int, promised: Arithmetic, absolute: bool
-) -> bool:
-    """Whether an entry is beyond B, or beyond B of activations of absolute accuracy only."""
-    allowed = evidence.bound(promised, absolute).tensors[which]
-    got = gradients.tensors()[which]
-    return bool(TensorErrors.of(got, evidence.enclosure, which, allowed).beyond.any())
+    evidence: Evidence, gradients: Gradients, promised: Arithmetic, absolute: bool
+) -> Array:
+    """The entries beyond B, or beyond B of activations of absolute accuracy only."""
+    ruler, got = evidence.ruler, flat([[gradients.tensors()]])
+    allowed = flat([[evidence.bound(promised, absolute).tensors]])
+    return ruler.beyond(got, ruler.error(got), allowed)

@@ -19,7 +19,7 @@ from crosscheck import (
 )
 from crosscheck.arithmetic import Arithmetic, plain
 from crosscheck.evaluation import Bound, Trace
-from crosscheck.measuring import Ruler
+from crosscheck.measures import Ruler
 from crosscheck.rounding_rules import Rules
 from crosscheck.statistical import Parts, Sensitivities, standard_deviations
 from crosscheck.values import Array, Case, Enclosure

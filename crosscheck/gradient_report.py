@@ -11,9 +11,9 @@ from crosscheck import rows
 from crosscheck.checking import Report
 from crosscheck.engines import callable as user_engine
 from crosscheck.formats import FORMATS
+from crosscheck.measures import measure_one
 from crosscheck.programs.judge import OPAQUE, Findings
 from crosscheck.programs.trial import Judged, Trial
-from crosscheck.tensor_errors import TensorErrors, measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +185,6 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
     format = next(
         known.format for known in one.trial.leaves(judged.mode) if known.path == leaf.path
     )
-    flat = TensorErrors(
-        *(np.atleast_1d(x) for x in (leaf.got, leaf.exact, leaf.error, leaf.radius, leaf.allowed))
-    )
     row: dict[str, Any] = {
         **_place(seed, one),
         "dtype": format,
@@ -203,8 +200,8 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
     }
     if leaf.got.size == 0:
         return {**row, "entries": 0, "mismatched": 0}
-    with np.errstate(all="ignore"):
-        measured = measure(flat, FORMATS[format])
+    parts = (leaf.got, leaf.exact, leaf.error, leaf.radius, leaf.allowed)
+    measured = measure_one(*map(np.atleast_1d, parts), FORMATS[format])
     if leaf.got.ndim == 0:
         measured["worst_index"] = ""
     return {**row, **measured}

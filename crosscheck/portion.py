@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from crosscheck import rows
-from crosscheck.judging import RULINGS, Judged
-from crosscheck.measuring import Ruler
+from crosscheck.measures import Ruler
 from crosscheck.values import Array, Case
-from crosscheck.verdict import UNTRIED
+from crosscheck.verdict import UNTRIED, Judged, Ruling
 
 
 class Portion(NamedTuple):
@@ -99,7 +98,7 @@ def _cleared(
     place, which = np.nonzero(judged.cleared[:, case_of])
     of, engine = case_of[which], np.array(judged.engines, int)[place]
     names = [name for case in cases for name in case.architecture.tensor_names]
-    ruling = judged.ruling[place, which]
+    rulings, said = judged.rulings[place, which], [ruling.said for ruling in Ruling]
     worst = zip(which.tolist(), measures.worst[place, which].tolist(), strict=True)
     columns: dict[str, Any] = {
         **_repeated([place_of(case) for case in cases], of),
@@ -111,8 +110,8 @@ def _cleared(
         "power": judged.powers[place, which],
         "worst_index": [ruler.index(tensor, entry) for tensor, entry in worst],
         "checks": Coded(np.zeros(len(which), int), ["B"]),
-        "verdict": Coded(ruling, [verdict for verdict, _ in RULINGS]),
-        "reason": Coded(ruling, [reason for _, reason in RULINGS]),
+        "verdict": Coded(rulings, [verdict for verdict, _ in said]),
+        "reason": Coded(rulings, [reason for _, reason in said]),
     }
     for name in ("got", "exact"):
         columns[f"{name}_hex"] = [value.hex() for value in columns[name].tolist()]

@@ -16,9 +16,9 @@ from crosscheck.engines.conformity import require
 from crosscheck.engines.interface import Engine
 from crosscheck.evidence import Evidence
 from crosscheck.formats import FORMATS
+from crosscheck.measures import flat
 from crosscheck.ranges import whole
 from crosscheck.shrinking import Failure, failure, shrink
-from crosscheck.tensor_errors import TensorErrors
 from crosscheck.values import Array, Case, Gradients
 
 CASE_ID = re.compile(r"s(\d+)-i(\d+)-([a-z0-9]+)(?:-([a-z]+))?")
@@ -48,23 +48,31 @@ def entries(engine: Engine, case: Case) -> pd.DataFrame:
     gradients: Gradients = engine.gradients(case)
     require(case, gradients)
     evidence = Evidence(case)
-    limits = evidence.bound(engine.arithmetic(case.dtype)).tensors
-    found = []
-    names = case.architecture.tensor_names
-    for which, (name, got) in enumerate(zip(names, gradients.tensors(), strict=True)):
-        errors = TensorErrors.of(got, evidence.enclosure, which, limits[which])
-        for place in np.ndindex(got.shape):
-            found.append(
-                {
-                    "entry": f"{name}{list(place)}",
-                    "got": float(errors.got[place]),
-                    "exact": float(errors.exact[place]),
-                    "error": float(errors.error[place]),
-                    "bound": float(errors.allowed[place]),
-                    "wrong": bool(errors.beyond[place]),
-                }
-            )
-    return pd.DataFrame(found)
+    allowed, got = (
+        flat([[tensors]])
+        for tensors in (
+            evidence.bound(engine.arithmetic(case.dtype)).tensors,
+            gradients.tensors(),
+        )
+    )
+    ruler, architecture = evidence.ruler, case.architecture
+    error = ruler.error(got)
+    return pd.DataFrame(
+        {
+            "entry": [
+                f"{name}{list(place)}"
+                for name, shape in zip(
+                    architecture.tensor_names, architecture.tensor_shapes, strict=True
+                )
+                for place in np.ndindex(shape)
+            ],
+            "got": got[0],
+            "exact": ruler.hi,
+            "error": error[0],
+            "bound": allowed[0],
+            "wrong": ruler.beyond(got, error, allowed)[0],
+        }
+    )
 
 
 NATIVE = {

@@ -11,7 +11,8 @@ entrywise operations use the platform's long double; where that is no wider, the
 radius grows to the bound, and a check can only say less.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +74,45 @@ class Check(NamedTuple):
             f"at {self.place}: {self.operation} is off by {self.error:.1e}, "
             f"the bound allows {self.allowed:.1e}"
         )
+
+
+@dataclass(frozen=True)
+class Stagewise:
+    """The stagewise checks of one engine on one case."""
+
+    checks: Sequence[Check] = ()
+
+    @property
+    def broken(self) -> Check | None:
+        """The first operation beyond its bound."""
+        return next((check for check in self.checks if check.broken), None)
+
+    @property
+    def telling(self) -> Check | None:
+        """The first broken one, else the one that uses most of its bound."""
+        return self.broken or max(self.checks, key=lambda check: check.use, default=None)
+
+    @property
+    def absolute_only(self) -> bool:
+        """An activation without relative accuracy."""
+        return any(check.absolute_only for check in self.checks)
+
+    @property
+    def activations_seen(self) -> bool:
+        """Whether activations were checked, and are known to be relatively accurate."""
+        seen = any(check.stage.startswith("a") for check in self.checks)
+        return seen and not self.absolute_only
+
+    def sentence_for(self, tensor: str) -> str:
+        """What is wrong with a tensor by the first broken stage, if it depends on it."""
+        broken = self.broken
+        if broken is None:
+            return ""
+        kind, layer = broken.stage[0], int(broken.stage[1:])
+        affected = {"w": tensor == broken.stage, "b": tensor == broken.stage}.get(
+            kind, kind in "za" or int(tensor[1:]) <= layer
+        )
+        return broken.sentence if affected else ""
 
 
 def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact:

@@ -26,11 +26,10 @@ from crosscheck.engines.broken import Broken
 from crosscheck.engines.contained import described, loaded
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.evidence import Evidence, first_disagreement, prepare
-from crosscheck.judging import Standing, judge_together
 from crosscheck.plan import Plan as Plan, Span
 from crosscheck.portion import Ordered, Portion
 from crosscheck.values import Case
-from crosscheck.verdict import Claim, decide
+from crosscheck.verdict import Claim, Standing, decide, judge_together
 
 
 @dataclass(frozen=True)

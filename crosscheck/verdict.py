@@ -1,32 +1,55 @@
 """Verdicts: error, enclosure, bound -> CONSISTENT, SUSPECT, DEFECT or INCONCLUSIVE, and why.
 
-Nothing here is tuned. An engine beyond its bound is proved wrong; where no statement can be
-made, none is, and the reason is named.
+Nothing here is tuned. An engine beyond its bound is proved wrong; where no statement can be made,
+none is, and the reason is named. All tensors of many cases are measured together; where a bound
+says all there is to say, the verdicts are columns, and other claims get their rows one by one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck import stagewise, tensor_errors, watched
+from crosscheck import stagewise, watched
 from crosscheck.arithmetic import Arithmetic
 from crosscheck.evaluation import Bound
 from crosscheck.evidence import Evidence
-from crosscheck.measuring import Measures, Ruler, end_to_end, flat, row_of
-from crosscheck.stagewise import ABSOLUTE_ONLY, Check
-from crosscheck.tensor_errors import TensorErrors
-from crosscheck.values import Array, Enclosure, Gradients
+from crosscheck.measures import Measures, Ruler, end_to_end, flat
+from crosscheck.stagewise import ABSOLUTE_ONLY, Stagewise
+from crosscheck.values import Array, Enclosure, Gradients, Tensors
+
+Row = dict[str, Any]
 
 
-class Cleared(NamedTuple):
-    """Errors none of which is beyond its bound, as far as a verdict needs them."""
+class Claim(NamedTuple):
+    """What an engine returned for a case, by which arithmetic, and what it shows of its stages."""
 
+    arithmetic: Arithmetic
+    gradients: Gradients
+    stages: Mapping[str, Array] | None = None
+
+
+class Standing(NamedTuple):
+    """What is known of a case before it is judged: a claim for each engine, None for no answer.
+
+    `deep` adds the ℓ2 bound and what the formula loses; stages, where they are shown, add the
+    stagewise checks.
+    """
+
+    evidence: Evidence
+    claims: Sequence[Claim | None]
+    deep: bool
+
+
+class Told(NamedTuple):
+    """What a tensor's errors tell: entries proved wrong, all proved right, numbers at all."""
+
+    beyond: bool
     within: bool
-    got: Array = np.zeros(1)
-    any_beyond: bool = False
-    power: float = 0.0
+    finite: bool
+    power: float
 
 
 @dataclass(frozen=True)
@@ -45,99 +68,261 @@ class Suspicion:
         return ""
 
 
-NO_SUSPICION, ABSOLUTELY = Suspicion(), Suspicion(absolute_only=True)
+NO_SUSPICION = Suspicion()
+POWERLESS = "INCONCLUSIVE", "the bound exceeds the gradient"
+STRADDLING = "INCONCLUSIVE", "the reference's radius straddles the bound"
+CONSISTENT = "CONSISTENT", ""
 
 
 def rule(
-    errors: TensorErrors | Cleared,
+    told: Told,
     overflow: str | None,
     kinks: int,
     suspicion: Suspicion = NO_SUSPICION,
     broken: str = "",
-    power: float | None = None,
 ) -> tuple[str, str]:
     """The verdict on one tensor, and its reason, in the order that the verdicts are defined.
 
-    `broken` says which stage broke its bound; `power` is the strict bound's where `errors` has
-    a wider one.
+    `broken` says which stage broke its bound.
     """
     if overflow:
         return "INCONCLUSIVE", f"overflow from {overflow} on"
     if broken:
         return "DEFECT", broken
-    if errors.any_beyond:
-        finite = np.isfinite(errors.got).all()
-        return "DEFECT", "beyond the bound" if finite else "not a finite number"
+    if told.beyond:
+        return "DEFECT", "beyond the bound" if told.finite else "not a finite number"
     if kinks:
         return "INCONCLUSIVE", f"{kinks} kinks within rounding errors"
-    if (errors.power if power is None else power) > 1:
-        return "INCONCLUSIVE", "the bound exceeds the gradient"
-    if not errors.within:
-        return "INCONCLUSIVE", "the reference's radius straddles the bound"
-    return ("SUSPECT", suspicion.reason) if suspicion.reason else ("CONSISTENT", "")
+    if told.power > 1:
+        return POWERLESS
+    if not told.within:
+        return STRADDLING
+    return ("SUSPECT", suspicion.reason) if suspicion.reason else CONSISTENT
 
 
-@dataclass(frozen=True)
-class Stagewise:
-    """The stagewise checks of one engine on one case."""
+class Ruling(IntEnum):
+    """The verdict on a tensor within its bound, of which nothing else is known."""
 
-    checks: Sequence[Check] = ()
-
-    @property
-    def broken(self) -> Check | None:
-        """The first operation beyond its bound."""
-        return next((check for check in self.checks if check.broken), None)
+    CONSISTENT = 0
+    STRADDLING = 1
+    POWERLESS = 2
 
     @property
-    def telling(self) -> Check | None:
-        """The first broken one, else the one that uses most of its bound."""
-        return self.broken or max(self.checks, key=lambda check: check.use, default=None)
+    def said(self) -> tuple[str, str]:
+        """The verdict and its reason."""
+        return (CONSISTENT, STRADDLING, POWERLESS)[self]
 
-    @property
-    def absolute_only(self) -> bool:
-        """An activation without relative accuracy."""
-        return any(check.absolute_only for check in self.checks)
+    @classmethod
+    def of(cls, within: Array, powers: Array) -> Array:
+        """Those of many tensors."""
+        otherwise = np.where(within, cls.CONSISTENT, cls.STRADDLING)
+        return np.where(powers > 1, cls.POWERLESS, otherwise)
 
-    @property
-    def activations_seen(self) -> bool:
-        """Whether activations were checked, and are known to be relatively accurate."""
-        seen = any(check.stage.startswith("a") for check in self.checks)
-        return seen and not self.absolute_only
 
-    def sentence_for(self, tensor: str) -> str:
-        """What is wrong with a tensor by the first broken stage, if it depends on it."""
-        broken = self.broken
-        if broken is None:
-            return ""
-        kind, layer = broken.stage[0], int(broken.stage[1:])
-        affected = {"w": tensor == broken.stage, "b": tensor == broken.stage}.get(
-            kind, kind in "za" or int(tensor[1:]) <= layer
-        )
-        return broken.sentence if affected else ""
+UNTRIED: Mapping[str, Any] = {
+    "l2_use": float("nan"),
+    "stage": "",
+    "stage_use": float("nan"),
+    "digits_lost": float("nan"),
+    "roundoff_bits": float("nan"),
+}
+"""The columns of the deeper checks where they were not made."""
+
+
+class Judged(NamedTuple):
+    """What came of C cases with T tensors and P entries, from those E engines that answered.
+
+    `engines` are their places in the standings. `cleared` (E, C) says for which claims the
+    columns hold: `measures`, `powers` and `rulings`, both (E, T). `others` has the rows of all
+    other claims, by place in `engines` and case. `got` (E, P) are the gradients, and `answered`
+    (E, C) whether there is one. `relative_radii` (C,) are the reference's, as shares of B.
+    """
+
+    engines: list[int]
+    ruler: Ruler
+    measures: Measures
+    powers: Array
+    rulings: Array
+    cleared: Array
+    others: dict[tuple[int, int], list[Row]]
+    got: Array
+    answered: Array
+    relative_radii: Array
+
+    def rows(self, place: int, case: int, names: Sequence[str]) -> list[Row]:
+        """The rows of one claim, tensor by tensor."""
+        if (place, case) in self.others:
+            return self.others[place, case]
+        first = self.ruler.first[case]
+        return [self._cleared_row(place, first + n, name) for n, name in enumerate(names)]
+
+    def _cleared_row(self, place: int, which: int, name: str) -> Row:
+        verdict, reason = Ruling(self.rulings.item(place, which)).said
+        return {
+            **self.measures.row(self.ruler, place, which),
+            **UNTRIED,
+            "tensor": name,
+            "power": self.powers.item(place, which),
+            "checks": "B",
+            "verdict": verdict,
+            "reason": reason,
+        }
+
+
+@watched.stage("judging")
+def judge_together(standings: Sequence[Standing]) -> Judged:
+    """Judge cases of one dtype; each engine promises the same arithmetic in all of them."""
+    ruler = _ruler([standing.evidence for standing in standings])
+    by_engine = list(zip(*(standing.claims for standing in standings), strict=True))
+    engines = [place for place, claims in enumerate(by_engine) if any(claims)]
+    claims = [by_engine[place] for place in engines]
+    promised = [next(claim.arithmetic for claim in of_one if claim) for of_one in claims]
+    kinds = list(dict.fromkeys(promised))
+    places = [kinds.index(arithmetic) for arithmetic in promised]
+    got = _end_to_end([_gradients(standings, of_one) for of_one in claims], ruler)
+    allowed = _end_to_end([_allowed(standings, kind) for kind in kinds], ruler)
+    measures = ruler.measure(got, allowed[places])
+    powers = ruler.powers(allowed)[places]
+    answered, plain = (_of_claims(standings, claims, what) for what in (_is_there, _is_plain))
+    judged = Judged(
+        engines,
+        ruler,
+        measures,
+        powers,
+        Ruling.of(measures.within, powers),
+        plain & measures.sound,
+        {},
+        got,
+        answered,
+        ruler.relative_radii(flat([_allowed(standings, None)])[0]),
+    )
+    for place, case in zip(*np.nonzero(answered & ~judged.cleared), strict=True):
+        claim = claims[place][case]
+        assert claim is not None
+        judged.others[place, case] = _one_by_one(judged, standings[case], claim, place, case)
+    return judged
+
+
+def _ruler(evidence: Sequence[Evidence]) -> Ruler:
+    if len(evidence) == 1:
+        return evidence[0].ruler
+    return Ruler(
+        [one.enclosure for one in evidence],
+        [one.case.architecture.tensor_shapes for one in evidence],
+        evidence[0].case.format,
+    )
+
+
+def _end_to_end(rows: Sequence[Sequence[Sequence[Array]]], ruler: Ruler) -> Array:
+    return flat(rows) if rows else np.empty((0, len(ruler.hi)))
+
+
+def _gradients(
+    standings: Sequence[Standing], claims: Sequence[Claim | None]
+) -> list[Sequence[Array]]:
+    """An engine's tensors in all cases; where it has no answer, exact ones stand in."""
+    return [
+        claim.gradients.tensors() if claim else standing.evidence.enclosure.hi
+        for standing, claim in zip(standings, claims, strict=True)
+    ]
+
+
+def _allowed(standings: Sequence[Standing], kind: Arithmetic | None) -> list[Tensors]:
+    """B of this arithmetic in all cases; of the plain one, where none of the engines wants it."""
+    bounds = []
+    for evidence, claims, _ in standings:
+        wanted = any(claim and claim.arithmetic == kind for claim in claims)
+        bounds.append(evidence.bound(kind if kind and wanted else evidence.plain).tensors)
+    return bounds
+
+
+def _of_claims(
+    standings: Sequence[Standing], claims: Sequence[Sequence[Claim | None]], what: Any
+) -> Array:
+    """(E, C): what holds of each claim."""
+    told = [[what(*pair) for pair in zip(standings, of_one, strict=True)] for of_one in claims]
+    return np.array(told, bool).reshape(len(claims), len(standings))
+
+
+def _is_there(standing: Standing, claim: Claim | None) -> bool:
+    return claim is not None
+
+
+def _is_plain(standing: Standing, claim: Claim | None) -> bool:
+    """Whether the bound says all there is to say of a claim, if it lies within."""
+    if claim is None or standing.deep or claim.stages:
+        return False
+    limits = standing.evidence.bound(claim.arithmetic)
+    return not limits.overflow and not any(limits.kinks)
+
+
+def _one_by_one(
+    judged: Judged, standing: Standing, claim: Claim, place: int, case: int
+) -> list[Row]:
+    """The rows of one claim, tensor by tensor."""
+    evidence, first = standing.evidence, judged.ruler.first[case]
+    limits = evidence.bound(claim.arithmetic)
+    seen = Stagewise()
+    if claim.stages and not limits.overflow:
+        seen = stagewise_checks(evidence, claim)
+    judgement = Judgement(evidence, claim, limits, seen, standing.deep)
+    rows = []
+    for which, name in enumerate(evidence.case.architecture.tensor_names):
+        row = judged.measures.row(judged.ruler, place, first + which)
+        row |= {**UNTRIED, "tensor": name, "power": judged.powers.item(place, first + which)}
+        within = judged.measures.within.item(place, first + which)
+        rows.append(judgement.ruled(row, which, within))
+    return rows
 
 
 @watched.stage("ℓ2 and stagewise")
-def stagewise_checks(
-    evidence: Evidence, arithmetic: Arithmetic, stages: Mapping[str, Array] | None
-) -> Stagewise:
-    """Check what an engine shows; nothing where it shows nothing, or the case overflows."""
-    if not stages or evidence.bound(arithmetic).overflow:
-        return Stagewise()
-    return Stagewise(tuple(stagewise.checks(evidence.case, stages, arithmetic)))
+def stagewise_checks(evidence: Evidence, claim: Claim) -> Stagewise:
+    """The checks of what an engine shows."""
+    shown = claim.stages or {}
+    return Stagewise(tuple(stagewise.checks(evidence.case, shown, claim.arithmetic)))
 
 
-class Claim(NamedTuple):
-    """What an engine returned for a case, by which arithmetic, and what it shows of its stages."""
+class Judgement(NamedTuple):
+    """What all tensors of a claim are judged by."""
 
-    arithmetic: Arithmetic
-    gradients: Gradients
-    stages: Mapping[str, Array] | None = None
+    evidence: Evidence
+    claim: Claim
+    limits: Bound
+    seen: Stagewise
+    deep: bool
 
+    def ruled(self, row: Row, which: int, within: bool) -> Row:
+        """A measured row with the deeper checks, where they are made, and the verdict."""
+        absolute_only = self.seen.absolute_only
+        if row["mismatched"] and not self.limits.overflow and not self.seen.activations_seen:
+            row, within, absolute_only = self._by_absolute_bound(row, which)
+        l2_use, checks, broken = float("nan"), "B", ""
+        if self.deep:
+            row |= self._sensitivity(which)
+            l2_use = row["l2_use"]
+            checks += ", ℓ2"
+        if telling := self.seen.telling:
+            row |= {"stage": telling.place, "stage_use": telling.use}
+            broken = self.seen.sentence_for(row["tensor"])
+            checks += ", stages"
+        finite = bool(np.isfinite(self.claim.gradients.tensors()[which].astype(np.float64)).all())
+        told = Told(row["mismatched"] > 0, within, finite, row["power"])
+        suspicion = Suspicion(l2_use, absolute_only)
+        verdict = rule(told, self.limits.overflow, self.limits.kinks[which], suspicion, broken)
+        return row | {"checks": checks, "verdict": verdict[0], "reason": verdict[1]}
 
-Row = dict[str, Any]
+    def _by_absolute_bound(self, row: Row, which: int) -> tuple[Row, bool, bool]:
+        """The row by the bound of activations that are right absolutely only, with its power."""
+        lax = self.evidence.bound(self.claim.arithmetic, absolute=True)
+        ruler = self.evidence.ruler
+        measures = ruler.measure(flat([[self.claim.gradients.tensors()]]), flat([[lax.tensors]]))
+        return row | measures.row(ruler, 0, which), measures.within.item(0, which), True
 
-Measured = tuple[Row, bool]
-"""The measured columns of a tensor's row, and whether it is proved to lie within the bound."""
+    def _sensitivity(self, which: int) -> dict[str, float]:
+        ruler, shape = self.evidence.ruler, self.limits.tensors[which].shape
+        error = ruler.error(flat([[self.claim.gradients.tensors()]]))[0]
+        error, radius = (ruler.part(x, which).reshape(shape) for x in (error, ruler.radius))
+        return self.evidence.sensitivities(self.claim.arithmetic).measure(error, radius, which)
 
 
 def judge(
@@ -147,37 +332,15 @@ def judge(
     deep: bool = False,
     stages: Mapping[str, Array] | None = None,
 ) -> list[Row]:
-    """A row per tensor of one engine's gradient; see `judge_all`."""
+    """A row per tensor of one engine's gradient: the case's columns are the caller's to add."""
     return judge_all(evidence, [Claim(arithmetic, gradients, stages)], deep)[0]
 
 
 def judge_all(evidence: Evidence, claims: Sequence[Claim], deep: bool = False) -> list[list[Row]]:
-    """For each claim a row per tensor: the case's columns are the caller's to add.
-
-    `deep` adds the ℓ2 bound and what the formula loses; stages, where they are shown, the
-    stagewise checks.
-    """
-    if not claims:
-        return []
-    kinds = list(dict.fromkeys(claim.arithmetic for claim in claims))
-    places = [kinds.index(claim.arithmetic) for claim in claims]
-    allowed = flat([[evidence.bound(arithmetic).tensors] for arithmetic in kinds])
-    got = flat([[claim.gradients.tensors()] for claim in claims])
-    ruler = evidence.ruler
-    measures = ruler.measure(got, allowed[places])
-    powers = ruler.powers(allowed)[places]
-    tensors = range(len(ruler.shapes))
-    return [
-        judge_measured(
-            evidence,
-            claim,
-            [measured_row(ruler, measures, powers, place, which) for which in tensors]
-            if measures.sound[place, 0]
-            else None,
-            deep,
-        )
-        for place, claim in enumerate(claims)
-    ]
+    """The same for each of these claims."""
+    judged = judge_together([Standing(evidence, claims, deep)])
+    names = evidence.case.architecture.tensor_names
+    return [judged.rows(place, 0, names) for place in range(len(claims))]
 
 
 def decide(
@@ -187,14 +350,14 @@ def decide(
     enclosure, limits = evidence.wide_enclosure, evidence.bound(arithmetic)
     certain = not limits.overflow and not any(limits.kinks)
     if certain and enclosure and _is_clear(enclosure, limits, gradients):
-        return [("CONSISTENT", "")] * len(limits.tensors)
+        return [CONSISTENT] * len(limits.tensors)
     return [(row["verdict"], row["reason"]) for row in judge(evidence, arithmetic, gradients)]
 
 
-def _is_clear(of: Enclosure, limits: Bound, gradients: Gradients) -> bool:
+def _is_clear(exact: Enclosure, limits: Bound, gradients: Gradients) -> bool:
     """Whether every entry is proved to lie within B, and B below most entries of each tensor."""
     (error,) = flat([[gradients.tensors()]])
-    hi, lo, radius, allowed = map(end_to_end, (of.hi, of.lo, of.radius, limits.tensors))
+    hi, lo, radius, allowed = map(end_to_end, (exact.hi, exact.lo, exact.radius, limits.tensors))
     with np.errstate(all="ignore"):
         error -= hi
         error -= lo
@@ -211,96 +374,3 @@ def _is_clear(of: Enclosure, limits: Bound, gradients: Gradients) -> bool:
             return False
         start = stop
     return True
-
-
-def measured_row(
-    ruler: Ruler, measures: Measures, powers: Array, claim: int, which: int
-) -> Measured:
-    """One tensor's measured columns, and whether it is proved to lie within its bound."""
-    row = row_of(ruler, measures, claim, which)
-    row["power"] = powers.item(claim, which)
-    return row, measures.within.item(claim, which)
-
-
-def judge_measured(
-    evidence: Evidence, claim: Claim, measured: Sequence[Measured] | None, deep: bool
-) -> list[Row]:
-    """The rows of one claim, from its measures if none of its entries is beyond its bound."""
-    seen = stagewise_checks(evidence, claim.arithmetic, claim.stages)
-    judgement = Judgement(evidence, claim, evidence.bound(claim.arithmetic), seen, deep)
-    names = evidence.case.architecture.tensor_names
-    if measured is None:
-        return [judgement.of_wrong(which, name) for which, name in enumerate(names)]
-    rows = []
-    for which, (row, within) in enumerate(measured):
-        row["tensor"] = names[which]
-        rows.append(judgement.of_cleared(which, row, within))
-    return rows
-
-
-class Judgement(NamedTuple):
-    """What all tensors of a claim are judged by."""
-
-    evidence: Evidence
-    claim: Claim
-    limits: Bound
-    seen: Stagewise
-    deep: bool
-
-    def of_cleared(self, which: int, row: Row, within: bool) -> Row:
-        """The row of a tensor of which no entry is beyond its bound."""
-        return self._ruled(row, which, Cleared(within), self.seen.absolute_only, row["power"])
-
-    def of_wrong(self, which: int, name: str) -> Row:
-        """The row of a tensor in a gradient that has an entry beyond its bound somewhere."""
-        strict = errors = self._errors(which)
-        if strict.any_beyond and not self.limits.overflow and not self.seen.activations_seen:
-            lax = self.evidence.bound(self.claim.arithmetic, absolute=True).tensors[which]
-            errors = replace(strict, allowed=lax)
-        row = {"tensor": name, **tensor_errors.measure(errors, self.evidence.case.format)}
-        row["power"] = strict.power
-        absolute_only = self.seen.absolute_only or errors is not strict
-        return self._ruled(row, which, errors, absolute_only, strict.power)
-
-    def _errors(self, which: int) -> TensorErrors:
-        got = self.claim.gradients.tensors()[which]
-        allowed = self.limits.tensors[which]
-        return TensorErrors.of(got, self.evidence.enclosure, which, allowed)
-
-    def _ruled(
-        self,
-        row: Row,
-        which: int,
-        errors: TensorErrors | Cleared,
-        absolute_only: bool,
-        power: float,
-    ) -> Row:
-        """The row with the deeper checks, where they are made, and the verdict."""
-        row |= UNTRIED
-        suspicion = ABSOLUTELY if absolute_only else NO_SUSPICION
-        checks, broken = "B", ""
-        if self.deep:
-            full = self._errors(which) if isinstance(errors, Cleared) else errors
-            sensitivities = self.evidence.sensitivities(self.claim.arithmetic)
-            row |= sensitivities.measure(full.error, full.radius, which)
-            suspicion = replace(suspicion, l2_use=row["l2_use"])
-            checks += ", ℓ2"
-        if telling := self.seen.telling:
-            row |= {"stage": telling.place, "stage_use": telling.use}
-            broken = self.seen.sentence_for(row["tensor"])
-            checks += ", stages"
-        limits = self.limits
-        verdict = rule(errors, limits.overflow, limits.kinks[which], suspicion, broken, power)
-        row["checks"] = checks
-        row["verdict"], row["reason"] = verdict
-        return row
-
-
-UNTRIED: Mapping[str, Any] = {
-    "l2_use": float("nan"),
-    "stage": "",
-    "stage_use": float("nan"),
-    "digits_lost": float("nan"),
-    "roundoff_bits": float("nan"),
-}
-"""The columns of the deeper checks where they were not made."""

@@ -11,7 +11,7 @@ from crosscheck import oracle, sampling
 from crosscheck.activations import ACTIVATIONS
 from crosscheck.distribution import Distribution
 from crosscheck.evidence import Evidence
-from crosscheck.measuring import flat
+from crosscheck.measures import flat
 from crosscheck.values import Architecture
 
 

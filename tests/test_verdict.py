@@ -10,9 +10,10 @@ from crosscheck.arithmetic import Arithmetic
 from crosscheck.distribution import Distribution
 from crosscheck.engines import names
 from crosscheck.evidence import Evidence
-from crosscheck.tensor_errors import TensorErrors
-from crosscheck.values import Gradients
-from crosscheck.verdict import decide, judge, rule
+from crosscheck.formats import FORMATS
+from crosscheck.measures import Ruler
+from crosscheck.values import Enclosure, Gradients
+from crosscheck.verdict import Told, decide, judge, rule
 
 ONE = Distribution((3, 3), (4, 4), (4, 4), "sigmoid", scales=(1.0,))
 
@@ -70,9 +71,12 @@ def test_factors_have_no_cosine_to_hide_behind(case, factor):
 
 
 def entry(got, exact, radius, allowed):
-    arrays = [np.array([float(x)]) for x in (got, exact, radius, allowed)]
-    got, exact, radius, allowed = arrays
-    return TensorErrors(got, exact, np.abs(got - exact), radius, allowed)
+    """What one entry tells."""
+    parts = [[np.array([float(x)])] for x in (exact, 0, radius)]
+    ruler = Ruler([Enclosure(*parts, "", 0)], [[(1,)]], FORMATS["float64"])
+    measures = ruler.measure(np.array([[float(got)]]), np.array([[float(allowed)]]))
+    power = ruler.powers(np.array([[float(allowed)]])).item()
+    return Told(bool(measures.mismatched.item()), measures.within.item(), True, power)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""All tensors of many gradients measured at once, where no entry is beyond its bound.
+"""All tensors of many gradients measured at once against the exact ones.
 
-The same numbers, to the bit, as `tensor_errors.measure` gives tensor by tensor. The entries of
-all tensors of many cases lie end to end, a row for each engine: what small networks cost is calls,
-not arithmetic.
+The entries of all tensors of many cases lie end to end, a row for each engine: what small networks
+cost is calls, not arithmetic.
 """
 
 import math
@@ -102,15 +101,26 @@ class Middles:
 class Measures(NamedTuple):
     """What is measured of E gradients of each of C cases, which have T tensors together.
 
-    `sound` (E, C) is false where an entry is beyond its bound, or is no finite number: nothing
-    else holds there. `within` (E, T): every entry is proved to lie within the bound. `worst`
-    (E, T) is the place in a tensor of its greatest absolute error; the rest (E, T) are columns.
+    `sound` (E, C) is false where an entry is beyond its bound, or is no finite number. `within`
+    (E, T): every entry is proved to lie within the bound; `mismatched` (E, T) counts the entries
+    that are proved wrong. `worst` (E, T) is the place in a tensor of its greatest absolute error,
+    among those proved wrong if any are; the rest (E, T) are columns.
     """
 
     sound: Array
     within: Array
+    mismatched: Array
     worst: Array
     columns: dict[str, Array]
+
+    def row(self, ruler: "Ruler", engine: int, which: int) -> dict[str, Any]:
+        """The columns of one tensor's row that are measured."""
+        row: dict[str, Any] = {n: of.item(engine, which) for n, of in self.columns.items()}
+        row["entries"] = ruler.sizes.item(which)
+        row["mismatched"] = self.mismatched.item(engine, which)
+        row["worst_index"] = ruler.index(which, self.worst.item(engine, which))
+        row["got_hex"], row["exact_hex"] = row["got"].hex(), row["exact"].hex()
+        return row
 
 
 class Ruler:
@@ -204,16 +214,35 @@ class Ruler:
         found: Array = np.fmax.reduceat(shares, self.case_starts)
         return np.fmax(found, 0.0)
 
+    def error(self, got: Array) -> Array:
+        """|got - exact| of each row; ∞ where `got` is no number."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            error: Array = np.abs((got - self.hi) - self.lo)
+        error[np.isnan(error)] = np.inf
+        return error
+
+    def beyond(self, got: Array, error: Array, allowed: Array) -> Array:
+        """Entries proved wrong: even the nearest exact value is farther than the bound."""
+        with np.errstate(invalid="ignore"):
+            proved: Array = error - self.radius > allowed
+        return proved | ~np.isfinite(got)
+
     def measure(self, got: Array, allowed: Array) -> Measures:
         """What is to say of the tensors in each row of `got`, bounded by that of `allowed`."""
+        return self.measure_errors(got, self.error(got), allowed)
+
+    def measure_errors(self, got: Array, error: Array, allowed: Array) -> Measures:
+        """The same where the errors are known already."""
         with np.errstate(all="ignore"):
-            error = np.abs((got - self.hi) - self.lo)
             proved_none = (error - self.radius <= allowed) & (error < np.inf)
             sound = np.logical_and.reduceat(proved_none, self.case_starts, axis=1)
             within = np.logical_and.reduceat(error + self.radius <= allowed, self.starts, axis=1)
-            return Measures(sound, within, *self._columns(got, allowed, error))
+            beyond = None if sound.all() else self.beyond(got, error, allowed)
+            return Measures(sound, within, *self._columns(got, allowed, error, beyond))
 
-    def _columns(self, got: Array, allowed: Array, error: Array) -> tuple[Array, dict[str, Array]]:
+    def _columns(
+        self, got: Array, allowed: Array, error: Array, beyond: Array | None
+    ) -> tuple[Array, Array, dict[str, Array]]:
         shares = self._room(2, *got.shape[:-1])
         relative, distance = shares[0, :, :-1], shares[1, :, :-1]
         np.divide(error, self.size, out=relative)
@@ -234,23 +263,32 @@ class Ruler:
             part = self.part(relative, which)[:, known]
             relative_middle[:, which] = medians(part) if some else math.nan
             most_relative[:, which] = most_relative[:, which] if some else math.nan
-        worst = self._worst(error, largest)
+        mismatched, candidates = np.zeros(largest.shape, int), error
+        if beyond is not None:
+            mismatched = np.add.reduceat(beyond, self.starts, axis=1, dtype=int)
+            lesser = ~beyond & np.repeat(mismatched > 0, self.sizes, axis=1)
+            candidates = np.where(lesser, -1.0, error)
+        worst = self._worst(candidates, np.maximum.reduceat(candidates, self.starts, axis=1))
         there = self.starts + worst
         row = np.arange(len(got))[:, None]
         exact = self.hi[there]
-        return worst, {
-            "max_abs_error": largest,
-            "max_rel_error": most_relative,
-            "max_ulp": most_distance,
-            "median_ulp": distance_middle,
-            "effective_bits": self._bits(most_relative),
-            "correct_digits": self._bits(relative_middle) * DIGITS_A_BIT,
-            "bound_use": np.fmax.reduceat(use, self.starts, axis=1),
-            "got": got[row, there],
-            "exact": exact,
-            "bound": allowed[row, there],
-            "radius": np.spacing(np.abs(exact)) / 2 + self.radius[there],
-        }
+        return (
+            mismatched,
+            worst,
+            {
+                "max_abs_error": largest,
+                "max_rel_error": most_relative,
+                "max_ulp": most_distance,
+                "median_ulp": distance_middle,
+                "effective_bits": self._bits(most_relative),
+                "correct_digits": self._bits(relative_middle) * DIGITS_A_BIT,
+                "bound_use": np.fmax.reduceat(use, self.starts, axis=1),
+                "got": got[row, there],
+                "exact": exact,
+                "bound": allowed[row, there],
+                "radius": np.spacing(np.abs(exact)) / 2 + self.radius[there],
+            },
+        )
 
     def _bits(self, relative: Array) -> Array:
         """`ulp.effective_bits` of each."""
@@ -273,18 +311,19 @@ class Ruler:
         shape = self.shapes[which]
         if len(shape) == 1:
             return f"[{place}]"
-        row, column = divmod(place, shape[1])
-        return f"[{row}, {column}]"
+        if len(shape) == 2:
+            row, column = divmod(place, shape[1])
+            return f"[{row}, {column}]"
+        return str([int(axis) for axis in np.unravel_index(place, shape)])
 
 
 ENCLOSING = ("hi", "lo", "radius")
 
 
-def row_of(ruler: Ruler, measures: Measures, engine: int, which: int) -> dict[str, Any]:
-    """The columns of one tensor's row that are measured."""
-    row: dict[str, Any] = {name: of.item(engine, which) for name, of in measures.columns.items()}
-    row["entries"] = ruler.sizes.item(which)
-    row["mismatched"] = 0
-    row["worst_index"] = ruler.index(which, measures.worst.item(engine, which))
-    row["got_hex"], row["exact_hex"] = row["got"].hex(), row["exact"].hex()
-    return row
+def measure_one(
+    got: Array, exact: Array, error: Array, radius: Array, allowed: Array, format: FloatFormat
+) -> dict[str, Any]:
+    """The measured columns of one array of any shape, whose errors are known already."""
+    ruler = Ruler([Enclosure([exact], [0 * exact], [radius], "", 0)], [[exact.shape]], format)
+    rows = (flat([[[part]]]) for part in (got, error, allowed))
+    return ruler.measure_errors(*rows).row(ruler, 0, 0)
