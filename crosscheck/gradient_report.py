@@ -200,8 +200,10 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
     }
     if leaf.got.size == 0:
         return {**row, "entries": 0, "mismatched": 0}
-    parts = (leaf.got, leaf.exact, leaf.error, leaf.radius, leaf.allowed)
-    measured = measure_one(*map(np.atleast_1d, parts), FORMATS[format])
+    got, exact, error, radius, allowed = (
+        np.atleast_1d(x) for x in (leaf.got, leaf.exact, leaf.error, leaf.radius, leaf.allowed)
+    )
+    measured = measure_one(got, exact, error, radius, allowed, FORMATS[format])
     if leaf.got.ndim == 0:
         measured["worst_index"] = ""
     return {**row, **measured}
