@@ -363,9 +363,9 @@ def sigma_on(evaluate: Callable[[Array], Array]) -> Callable[[Computed], Compute
     """
 
     def sigma(z: Computed) -> Computed:
-        _, slope = ACTIVATIONS["sigmoid"].evaluate(z.value.astype(np.float64))
-        assert slope is not None
-        change = np.minimum(1.0, z.error * np.exp(z.error) * slope)
+        center = z.value.astype(np.float64)
+        above, below = (ACTIVATIONS["sigmoid"].evaluate(x)[0] for x in (center, -center))
+        change = np.minimum(1.0, z.error * np.exp(z.error) * above * below)
         value = evaluate(z.value)
         size = np.abs(value.astype(np.float64))
         error = change + SIGMOID_ROUNDINGS * z.u * (size + change)
