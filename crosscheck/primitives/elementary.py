@@ -170,7 +170,7 @@ def _pow_error(r: Rounding, params: Params, value: Array, x: Known, y: Known) ->
         change = change + np.where(y.deviation == 0, 0.0, logs * y.deviation)
         carried = np.abs(value) * np.expm1(change)
         # exp(y log x) loses what y log x has before the point.
-        scale = 1 + np.where(value == 0, 0.0, np.abs(y.value) * np.abs(np.log(np.abs(x.value))))
+        scale = 1 + np.where(value == 0, 0.0, y.size * logs)
         scale = np.where(np.isfinite(scale), scale, 1.0)
         error: Array = carried + POW_ROUNDINGS * r.u * scale * (np.abs(value) + carried) + r.eta
         at_zero = (x.value == 0) & (y.value > 0) & (y.deviation == 0)
@@ -200,7 +200,8 @@ def _pow_partials(
 def _angle_error(r: Rounding, params: Params, value: Array, y: Known, x: Known) -> Array:
     """arg(x + iy): a disc of radius d around a point at distance r turns it by asin(d/r).
 
-    Where the disc holds 0 or meets the cut the angle may be any.
+    Where the disc holds 0 or meets the cut the angle may be any; XLA, which flushes subnormals,
+    has none at 0.
     """
     with np.errstate(all="ignore"):
         moved = np.hypot(x.deviation, y.deviation)
@@ -208,7 +209,8 @@ def _angle_error(r: Rounding, params: Params, value: Array, y: Known, x: Known) 
         turned = np.arcsin(np.minimum(moved / distance, 1.0))
         open_cut = (x.low < 0) & (y.deviation > 0) & (np.abs(y.value) <= y.deviation)
         any_angle = (moved >= distance) & (moved > 0)
-    carried = np.where(moved == 0, 0.0, np.where(open_cut | any_angle, 2 * np.pi, turned))
+    most = np.where(any_angle & (r.tau > 0), np.inf, 2 * np.pi)
+    carried = np.where(moved == 0, 0.0, np.where(open_cut | any_angle, most, turned))
     return rounded(r, value, carried, 10, 2 * r.eta)
 
 

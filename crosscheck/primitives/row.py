@@ -1,7 +1,7 @@
 """What a primitive is: its value, its balls, its derivative and its rounding, in one row."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -47,7 +47,8 @@ class Rounding(NamedTuple):
     """The arithmetic of one operation: u and eta of the format it is stored in, and of the sums.
 
     `inner` is the unit roundoff of the accumulator; `tau` the smallest normal number where
-    subnormals are flushed, else 0; `largest` the largest finite number.
+    subnormals are flushed, else 0; `largest` the largest finite number; `library` whose
+    functions it is (numpy, torch, xla), "" where any of them may be.
     """
 
     u: float
@@ -55,6 +56,12 @@ class Rounding(NamedTuple):
     tau: float
     largest: float
     inner: float
+    library: str = ""
+
+    @property
+    def digits(self) -> int:
+        """The bits of the significand, the hidden one included."""
+        return round(-np.log2(self.u)) if self.u else 0
 
     def gamma(self, n: float) -> float:
         """γ_n = n u / (1 - n u), or ∞ where n u >= 1."""
@@ -104,6 +111,23 @@ Pushforward = Callable[[Build, Applied, Sequence[int | None]], int | None]
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Operands that tests try a row on: its parameters, shapes, and an interval for each operand.
+
+    Without `shapes` an entrywise row is tried on vectors; without `domains` everywhere;
+    `booleans` are the places of the operands that are boolean.
+    """
+
+    params: Params = field(default_factory=dict)
+    shapes: tuple[Shape, ...] = ()
+    domains: tuple[tuple[float, float], ...] = ()
+    booleans: tuple[int, ...] = ()
+
+
+EVERYWHERE = Sample()
+
+
+@dataclass(frozen=True)
 class Primitive:
     """One row of the table.
 
@@ -111,6 +135,7 @@ class Primitive:
     `balls(params, *arrays)` on object arrays of arb; `error(rounding, params, value, *operands)`
     gives E of the result, None for 0, from what is `Known` of the operands; `shape(params,
     *shapes)` the result's shape. `extended` is whether `evaluate` is as accurate in longdouble.
+    `sample` is what tests try it on.
     """
 
     name: str
@@ -123,6 +148,7 @@ class Primitive:
     kind: str = REAL
     elementwise: bool = False
     extended: bool = True
+    sample: Sample = EVERYWHERE
 
 
 def alike(params: Params, *shapes: Shape) -> Shape:

@@ -32,7 +32,8 @@ class Promise:
 
     `accumulate` is a format's name, or names by primitive. `reference` replaces every format by
     one of this unit roundoff: the analysis of our own evaluation. Numbers in code are any that
-    round to them, in the analysis of our own only with `literals`.
+    round to them, in the analysis of our own only with `literals`. `library` (numpy, torch, xla)
+    is whose functions it calls; "" where they may be anybody's.
     """
 
     flushes: bool = False
@@ -40,11 +41,11 @@ class Promise:
     operands: str | None = None
     reference: float | None = None
     literals: bool = False
+    library: str = ""
 
     def __hash__(self) -> int:
-        return hash(
-            (self.flushes, str(self.accumulate), self.operands, self.reference, self.literals)
-        )
+        plain = self.flushes, self.operands, self.reference, self.literals, self.library
+        return hash((plain, str(self.accumulate)))
 
     def wider(self, primitive: str) -> str | None:
         if isinstance(self.accumulate, Mapping):
@@ -56,7 +57,8 @@ class Promise:
 def _rounding(format: str, primitive: str, promise: Promise) -> Rounding:
     if promise.reference is not None:
         # Our own evaluation neither flushes nor, in longdouble, underflows where float64 does.
-        return Rounding(promise.reference, 2.0**-1074, 0.0, np.inf, promise.reference)
+        u = promise.reference
+        return Rounding(u, 2.0**-1074, 0.0, np.inf, u, "numpy")
     stored = FORMATS[format]
     wider = promise.wider(primitive)
     inner = min(stored.unit_roundoff, FORMATS[wider].unit_roundoff) if wider else None
@@ -66,6 +68,7 @@ def _rounding(format: str, primitive: str, promise: Promise) -> Rounding:
         stored.smallest_normal if promise.flushes else 0.0,
         stored.largest,
         stored.unit_roundoff if inner is None else inner,
+        promise.library,
     )
 
 

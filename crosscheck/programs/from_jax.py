@@ -334,6 +334,7 @@ class JaxSubject:
         return Promise(
             flushes=bool(formats & set(FLUSHED)),
             operands="tf32" if coarse and default else None,
+            library="xla",
         )
 
 

@@ -168,7 +168,7 @@ class NumpySubject:
 
     def promise(self, mode: str) -> Promise:
         """NumPy keeps subnormals, and sums in the format or a wider one."""
-        return Promise()
+        return Promise(library="numpy")
 
     def _gradients(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], cotangents: Sequence[Any]

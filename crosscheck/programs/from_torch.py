@@ -331,7 +331,8 @@ class TorchSubject:
         import torch
 
         flushed = bool((torch.tensor([2.0**-140]) * 1.0 == 0).item())
-        return Promise(flushes=flushed, accumulate="float32" if self.narrow else None)
+        accumulate = "float32" if self.narrow else None
+        return Promise(flushes=flushed, accumulate=accumulate, library="torch")
 
     @property
     def narrow(self) -> bool:
