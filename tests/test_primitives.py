@@ -373,8 +373,9 @@ def _judged(library, name, format, whole, times=1.0):
         error, value = _bound(row, wide, format, promise)
         got = np.asarray(function(*narrow)).astype(np.float64) * times
         off = _distance(row, wide, got, value, format)
-    judged = np.isfinite(error)
-    return float(np.max(np.where(off == 0, 0.0, off / error), initial=0.0, where=judged))
+    with np.errstate(all="ignore"):
+        used = np.where(off == 0, 0.0, off / error)
+    return float(np.max(used, initial=0.0, where=np.isfinite(error)))
 
 
 def _distance(row, wide, got, value, format):

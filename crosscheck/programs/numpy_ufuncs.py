@@ -290,8 +290,13 @@ def _log_logistic(emit: Callable[..., int], x: int) -> int:
     return emit("neg", _log_add(emit, emit("mul", x, 0.0), emit("neg", x)))
 
 
-def _softplus(emit: Callable[..., int], x: int) -> int:
-    return _log_add(emit, emit("mul", x, 0.0), x)
+def _gamma(recorder: Recorder, format: str, x: Any) -> int:
+    """e^log|Γ(x)|, with the sign that Γ has between the poles on the left."""
+    size = recorder.emit("exp", recorder.emit("lgamma", recorder.number(x, format)))
+    signs = special.gammasgn(numbers(x))
+    if np.all(signs == 1):
+        return size
+    return recorder.emit("mul", size, recorder.builder.constant(signs, format))
 
 
 def _beta_log(emit: Callable[..., int], x: int, y: int) -> int:
@@ -365,10 +370,7 @@ RULES: dict[Any, Rule] = {
     special.logit: _composed(lambda emit, x: emit("log", emit("div", x, emit("sub", 1.0, x)))),
     special.log_expit: _composed(_log_logistic),
     special.ndtr: _normal_distribution,
-    special.gamma: _composed(lambda emit, x: emit("exp", emit("lgamma", x))),
+    special.gamma: _gamma,
     special.betaln: _composed(_beta_log),
 }
 """Every ufunc that is read. scipy.special.logsumexp and softmax are none, and do not dispatch."""
-
-if hasattr(special, "softplus"):
-    RULES[special.softplus] = _composed(_softplus)

@@ -38,6 +38,16 @@ def user_line() -> str:
     return ""
 
 
+def calling(names: Sequence[str]) -> str:
+    """Which of these functions of SciPy is under way, or ""."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        if frame.f_code.co_name in names and frame.f_code.co_filename.startswith(OURS[1]):
+            return frame.f_code.co_name
+        frame = frame.f_back
+    return ""
+
+
 def unread(what: str, instead: str) -> NoReturn:
     """Raise Unreadable: what cannot be read, at the user's line, and what to do instead."""
     line = user_line()

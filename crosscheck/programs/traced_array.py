@@ -8,7 +8,15 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from crosscheck.primitives.row import Array, Shape
-from crosscheck.programs.recorder import REFERENCE, Recorder, format_of, is_float, unread, user_line
+from crosscheck.programs.recorder import (
+    REFERENCE,
+    Recorder,
+    calling,
+    format_of,
+    is_float,
+    unread,
+    user_line,
+)
 
 View = Callable[[Array], Array]
 
@@ -119,9 +127,12 @@ class TracedArray(NDArrayOperatorsMixin):
         line = user_line()
         name, _, number = line.rpartition(":")
         code = linecache.getline(name, int(number)).strip() if name else ""
+        asked = f" by `{code}`" if code else ""
+        undispatched = calling(tuple(INSTEAD))
+        if undispatched:
+            unread(f"scipy.special.{undispatched} of a traced array", INSTEAD[undispatched])
         unread(
-            "an array of numbers, which was asked of a traced array"
-            + (f" by `{code}`" if code else ""),
+            f"an array of numbers, which was asked of a traced array{asked}",
             "np.array, np.asarray, compiled code, and assignments into an array made by np.zeros, "
             "np.ones or np.empty would freeze its numbers; write x.copy() or np.stack for the "
             "first, np.zeros_like(x, shape=…) for the last, or give reference=",
@@ -270,6 +281,14 @@ class TracedArray(NDArrayOperatorsMixin):
     def dot(self, other: Any) -> Any:
         return np.dot(self, other)
 
+
+INSTEAD = {
+    "logsumexp": "it is not handed on by SciPy; write np.logaddexp.reduce(x, axis)",
+    "softmax": "it is not handed on by SciPy; write np.exp(x - m) over its sum, m = x.max(…)",
+    "log_softmax": "it is not handed on by SciPy; write x - np.logaddexp.reduce(x, axis)",
+    "polygamma": "it is not handed on by SciPy; of its orders only special.digamma is read",
+}
+"""Functions of scipy.special that make plain arrays of their arguments, and what to write."""
 
 METHODS = frozenset((
     "all", "any", "argmax", "argmin", "argsort", "clip", "compress", "cumprod", "cumsum",
