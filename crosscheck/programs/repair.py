@@ -12,6 +12,7 @@ import numpy as np
 
 from crosscheck.primitives.row import Array
 from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.programs.derive import reached
 from crosscheck.programs.program import Program
 
 TRIALS = 4_000
@@ -43,11 +44,12 @@ def first_wrong_value(
     """
     outputs = [rule.outputs[place] for place in wrong]
     behind = _reaching(rule, outputs)
+    moving = reached(rule, rule.inputs)  # a constant that was spread is not where it is used
     candidates = _by_shape(exact)
     left = TRIALS
     with np.errstate(all="ignore"):
         for number, operation in enumerate(rule.operations):
-            if not behind[number] or not operation.operands or not operation.source:
+            if not (behind[number] and moving[number] and operation.operands):
                 continue
             after = _depending(rule, number, behind)
             for value in _unlike(candidates.get(operation.shape, []), values[number]):
