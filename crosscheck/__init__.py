@@ -10,13 +10,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "check": "crosscheck.checking",
-    "gradcheck": "crosscheck.gradchecking",
-    "tolerance": "crosscheck.gradchecking",
-    "Report": "crosscheck.checking",
-    "Architecture": "crosscheck.values",
-    "Case": "crosscheck.values",
-    "Gradients": "crosscheck.values",
+    "check": "crosscheck.checking.check",
+    "gradcheck": "crosscheck.checking.gradcheck",
+    "tolerance": "crosscheck.checking.gradcheck",
+    "Report": "crosscheck.checking.check",
+    "Architecture": "crosscheck.networks.network",
+    "Case": "crosscheck.networks.network",
+    "Gradients": "crosscheck.networks.network",
     "Engine": "crosscheck.engines.interface",
 }
 

@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _count(text: str) -> int:
     import argparse
 
-    from crosscheck.ranges import whole
+    from crosscheck.networks.ranges import whole
 
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from crosscheck import finished, sampling
-from crosscheck.distribution import Distribution
-from crosscheck.reports import folder
-from crosscheck.values import Architecture, Case
+from crosscheck.networks import sampling
+from crosscheck.networks.distribution import Distribution
+from crosscheck.networks.network import Architecture, Case
+from crosscheck.results import finished, folder
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")

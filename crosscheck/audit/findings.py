@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crosscheck.audit.tally import Row
-from crosscheck.conventions import READINGS
-from crosscheck.paper.registration import Equation
+from crosscheck.audit.rows import Row
+from crosscheck.networks.conventions import READINGS
+from crosscheck.paper.equation import Equation
 from crosscheck.paper.unprinted import CORRECTIONS, UNPRINTED
 
 READING_NAMES: Mapping[str, str] = {

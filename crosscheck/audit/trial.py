@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crosscheck.audit.exact import Enclosed, diagonal
-from crosscheck.audit.ingredients import Ingredients, Undefined
-from crosscheck.error_array import Computed
-from crosscheck.formats import FloatFormat
-from crosscheck.paper.registration import Equation, Subject
-from crosscheck.values import Array
+from crosscheck.arithmetic.formats import FloatFormat
+from crosscheck.audit.left_sides import Enclosed, diagonal
+from crosscheck.audit.symbols import Ingredients, Undefined
+from crosscheck.bounds.error_array import Computed
+from crosscheck.networks.network import Array
+from crosscheck.paper.equation import Equation, Subject
 
 ORACLE = "oracle"
 VERDICTS = ("HOLDS", "FAILS", "UNDEFINED", "UNDECIDED")

@@ -1,8 +1,8 @@
 """An engine that cannot even be loaded: importing it ends the process, or never ends."""
 
-from crosscheck.arithmetic import Arithmetic
+from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.engines.interface import EngineFailed
-from crosscheck.values import Architecture, Case, Gradients
+from crosscheck.networks.network import Architecture, Case, Gradients
 
 
 class Broken:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crosscheck.values import Case, Gradients
+from crosscheck.networks.network import Case, Gradients
 
 
 class Malformed(Exception):

@@ -2,8 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
-from crosscheck.arithmetic import Arithmetic
-from crosscheck.values import Architecture, Case, Gradients
+from crosscheck.arithmetic.promise import Arithmetic
+from crosscheck.networks.network import Architecture, Case, Gradients
 
 
 class Unsupported(Exception):

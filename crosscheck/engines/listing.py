@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from crosscheck.engines import names, third_party
+from crosscheck.engines import registry, third_party
 from crosscheck.engines.interface import Unsupported
 
 
@@ -18,21 +18,21 @@ class Listed(NamedTuple):
 
 def listing() -> list[Listed]:
     """All engines, ours first; each is imported to find out."""
-    found = [_listed(name, "crosscheck") for name in names.NAMES]
+    found = [_listed(name, "crosscheck") for name in registry.NAMES]
     for name, point in third_party.found().items():
-        if name not in names.NAMES:
+        if name not in registry.NAMES:
             package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             found.append(_listed(name, package))
     return found
 
 
 def _listed(name: str, origin: str) -> Listed:
-    from crosscheck.formats import FORMATS
-    from crosscheck.values import Architecture
+    from crosscheck.arithmetic.formats import FORMATS
+    from crosscheck.networks.network import Architecture
 
-    default = name in names.DEFAULT
+    default = name in registry.DEFAULT
     try:
-        engine = names.load(name)
+        engine = registry.load(name)
     except Unsupported as why:
         return Listed(name, origin, default, (), str(why))
     either = (Architecture((1, 1, 1), output=output) for output in ("identity", "sigmoid"))

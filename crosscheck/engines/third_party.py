@@ -10,8 +10,8 @@ and `make()` returns an Engine. It is then in `crosscheck engines` and in `--eng
 
 from importlib.metadata import EntryPoint, entry_points
 
-from crosscheck.engines.contained import Contained
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.engines.user.contained import Contained
 
 GROUP = "crosscheck.engines"
 

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from crosscheck.activations import torch_function
-from crosscheck.arithmetic import Arithmetic
-from crosscheck.costs import COSTS
-from crosscheck.engines.torch_autograd import numpy, tensor
-from crosscheck.values import Architecture, Case, Gradients
+from crosscheck.arithmetic.activations import torch_function
+from crosscheck.arithmetic.costs import COSTS
+from crosscheck.arithmetic.promise import Arithmetic
+from crosscheck.engines.torch import numpy, tensor
+from crosscheck.networks.network import Architecture, Case, Gradients
 
 DTYPES = ("float64", "float32")
 MOST_PARAMETERS = 2000

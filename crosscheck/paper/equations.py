@@ -27,7 +27,7 @@ arrays of floats, of double-doubles and of balls alike.
 from collections.abc import Callable
 from typing import Any
 
-from crosscheck.paper.registration import Equation, Subject, registrar
+from crosscheck.paper.equation import Equation, Subject, registrar
 
 EQUATIONS: dict[str, Equation] = {}
 """The printed equations by id, in print order."""

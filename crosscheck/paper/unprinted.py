@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.paper.equation import Equation, Subject, registrar
 from crosscheck.paper.equations import EQUATIONS, preactivation
-from crosscheck.paper.registration import Equation, Subject, registrar
 
 UNPRINTED: dict[str, Equation] = {}
 """The unprinted equations by id."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from crosscheck.formats import FORMATS
-from crosscheck.primitives.row import Array, Shape
+from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.arithmetic.primitives.row import Array, Shape
 
 Draw = Callable[[np.random.Generator, Shape, str], Array]
 """(generator, shape, format) to float64 numbers."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crosscheck.primitives.row import Applied
-from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.arithmetic.primitives.row import Applied
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.program import Builder, Operation, Program, appended
 
 STILL = frozenset({"input", "constant", "irrational"})

@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from crosscheck.formats import FORMATS
-from crosscheck.primitives.row import Array, Known, Primitive, Rounding
-from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.arithmetic.primitives.row import Array, Known, Primitive, Rounding
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.program import Operation, Program
 
 SLACK = 1 + 1e-9

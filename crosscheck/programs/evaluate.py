@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.primitives.row import Array
-from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.arithmetic.primitives.row import Array
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.errors import Promise, of_constant
 from crosscheck.programs.program import Operation, Program
 
@@ -78,7 +78,7 @@ def enclose(
 
     With `literals` numbers in code are balls of all that round to them.
     """
-    from crosscheck.oracle import working_precision
+    from crosscheck.exact.oracle import working_precision
 
     with working_precision(bits):
         return _enclosed(program, inputs, literals)

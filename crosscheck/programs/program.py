@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.primitives.row import BOOLEAN, REAL, Array, Params, Shape
-from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.arithmetic.primitives.row import BOOLEAN, REAL, Array, Params, Shape
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 
 FLOATS = ("float64", "float32", "bfloat16", "float16")
 """The formats that values are stored in, the widest first."""

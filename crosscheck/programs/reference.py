@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck.formats import FORMATS
-from crosscheck.primitives.row import Array
-from crosscheck.primitives.table import PRIMITIVES
+from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.arithmetic.primitives.row import Array
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.errors import Promise, analyse
 from crosscheck.programs.evaluate import LONG, enclose, evaluate
 from crosscheck.programs.program import FLOATS, Program

@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 
 import pandas as pd
 
-from crosscheck import rows
-from crosscheck.formats import FORMATS
-from crosscheck.proportions import upper_limit
+from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.reports.proportions import upper_limit
 from crosscheck.reports.quantiles import Quantiles
-from crosscheck.rows import engine_names
+from crosscheck.results import rows
+from crosscheck.results.rows import engine_names
 
 NOT_OK = tuple(status for status in rows.STATUSES if status != "ok")
 KEYS, PAIR_KEYS = ["engine", "dtype"], ["engine_a", "engine_b", "dtype"]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from crosscheck import outcome, rows
-from crosscheck.proportions import CONFIDENCE
 from crosscheck.reports import tables
+from crosscheck.reports.proportions import CONFIDENCE
 from crosscheck.reports.tables import Summary
 from crosscheck.reports.visible import visible
+from crosscheck.results import outcome, rows
 
 WORDS = {
     outcome.OK: "No defect",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosscheck.distribution import Distribution
-from crosscheck.finished import FinishedRun
+from crosscheck.networks.distribution import Distribution
+from crosscheck.results.finished import FinishedRun
 
 SEVERITY = {"DEFECT": 0, "SUSPECT": 1, "CONSISTENT": 2, "INCONCLUSIVE": 3}
 """The order of the worst: what is proved wrong, then what looks wrong, then the largest errors."""

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from crosscheck import extras, files
-from crosscheck.finished import FinishedRun
-from crosscheck.reports import difference, tables, terminal
+from crosscheck.reports import tables
+from crosscheck.reports.formats import difference, terminal
 from crosscheck.reports.words import headline
+from crosscheck.results import extras
+from crosscheck.results.disk import files
+from crosscheck.results.finished import FinishedRun
 
 
 class Format(NamedTuple):
@@ -28,14 +30,14 @@ class Format(NamedTuple):
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "html": Format("crosscheck.reports.html", "report.html", "matplotlib"),
-        "md": Format("crosscheck.reports.markdown", "report.md"),
+        "html": Format("crosscheck.reports.page.page", "report.html", "matplotlib"),
+        "md": Format("crosscheck.reports.formats.markdown", "report.md"),
         "csv": Format("", "report.csv"),
         "parquet": Format("", "report.parquet"),
-        "latex": Format("crosscheck.reports.latex", "report.tex"),
-        "json": Format("crosscheck.reports.json_document", "report.json"),
-        "junit": Format("crosscheck.reports.junit", "report.xml"),
-        "github": Format("crosscheck.reports.github", "report.github.txt"),
+        "latex": Format("crosscheck.reports.formats.latex", "report.tex"),
+        "json": Format("crosscheck.reports.formats.json", "report.json"),
+        "junit": Format("crosscheck.reports.formats.junit", "report.xml"),
+        "github": Format("crosscheck.reports.formats.github", "report.github.txt"),
     }
 )
 """Formats of `--format`; a module is imported when its format is first used."""

@@ -6,8 +6,8 @@ import sys
 import pandas as pd
 import pytest
 
-from crosscheck import cli
-from crosscheck.engines import callable as user_engine, user_file
+from crosscheck.cli import main
+from crosscheck.engines.user import file, function as user_engine
 
 GRADIENT = """
 from __future__ import annotations
@@ -64,7 +64,7 @@ def project(folder, factor=2, processes="", name="mine.py"):
 
 def run(out, *words):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["run", *SMALL, "--cases", "3", "--jobs", "1", "--out", str(out), *words])
+        main.main(["run", *SMALL, "--cases", "3", "--jobs", "1", "--out", str(out), *words])
     return stopped.value.code
 
 
@@ -72,14 +72,14 @@ def test_neighbours_and_postponed_annotations_in_parent_and_workers(tmp_path, ca
     own = project(tmp_path / "here")
     assert run(tmp_path / "run", "--engine", own) == 0, capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
+        main.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
     assert stopped.value.code == 0
 
 
 def test_the_test_to_copy_finds_the_neighbours(tmp_path, capsys):
     own = project(tmp_path / "here", factor=1)
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
+        main.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
     assert stopped.value.code == 1
     text = capsys.readouterr().out.partition("A test to copy:\n\n")[2]
     (tmp_path / "test_copied.py").write_text(text)
@@ -141,6 +141,6 @@ def test_our_own_modules_are_nobodys_neighbours(tmp_path):
     """Though the file lies beside the package, as in a checkout."""
     import crosscheck
 
-    folder = user_file.Folder(str(next(iter(crosscheck.__path__)).rpartition("/")[0]))
+    folder = file.Folder(str(next(iter(crosscheck.__path__)).rpartition("/")[0]))
     folder.remember()
     assert not any(name.startswith("crosscheck") for name in folder.modules)

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
-from crosscheck.paper import equations, registration, unprinted
+from crosscheck.paper import equation as registration, equations, unprinted
 
 ALL = {**equations.EQUATIONS, **unprinted.UNPRINTED}
 PRINTED = ["N1", "N2", "C1", "C2", "C3", "S1", "S2", "S3", "S4", "S0", "S5", "S6", "S7", "S8", "S9"]

@@ -1,0 +1,213 @@
+"""The table of activations: all that anybody asks of one stands in its entry.
+
+A new activation is one entry. Each side has an expression of its own, so that what is compared
+shares no code: `function` is ours in NumPy, `balls` the oracle's, `torch` and `jax` name functions
+of those libraries, `plain` and `slope` are what a user of NumPy writes by hand.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from crosscheck.arithmetic import activation_rules
+from crosscheck.arithmetic.activation_rules import ActivationRule
+from crosscheck.arithmetic.formats import Array
+
+Pointwise = Callable[[Any], Any]
+"""A function of arrays, entry by entry."""
+
+Balls = list[Any]
+"""python-flint's `arb`, entry by entry."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation σ.
+
+    `function` takes z to (σ, σ′), both accurate where either is small, in float64, long double and
+    double-doubles alike; σ′ is None where σ is linear. `in_float64` is a faster one for float64.
+    `rule` is the bound's, see `activation_rules`; `concave` says that the largest change over a
+    ball is concave in its radius, `kinks` that σ′ jumps. `balls` takes a list of z to lists of σ
+    and σ′. `torch` and `jax` are names such as "torch.tanh", or functions that import inside.
+    `plain` is σ and `slope` σ′ from a = σ(z), as a user of NumPy writes them; `slope` is None where
+    a does not tell it. Where engines round before the last operation of `slope`, `slope_rounding`
+    is the error of that, (a, u) to E.
+    `slope_by_value` is dσ′/da, for the ℓ2 bound, or None where `curvature`, z to σ″, serves; and
+    `roundings` are those of σ as libraries usually have it: half of what B allows.
+    `targets` takes normal numbers to the range of an output; `at_zero` is σ(0) where every format
+    has it, else None. `mistaken_for` is the activation whose σ′ is taken by mistake.
+    """
+
+    function: Callable[[Any], tuple[Any, Any]]
+    rule: ActivationRule
+    balls: Callable[[Balls], tuple[Balls, Balls]]
+    torch: str | Pointwise
+    jax: str | Pointwise
+    plain: Pointwise
+    slope: Pointwise | None = None
+    in_float64: Callable[[Array], tuple[Array, Array]] | None = None
+    slope_rounding: Callable[[Array, float], Array] | None = None
+    slope_by_value: Pointwise | None = None
+    curvature: Pointwise | None = None
+    roundings: int = 4
+    concave: bool = False
+    kinks: bool = False
+    targets: Pointwise = lambda x: x
+    at_zero: float | None = None
+    mistaken_for: str = "sigmoid"
+
+    def evaluate(self, z: Array) -> tuple[Array, Array | None]:
+        """(σ, σ′) in float64."""
+        return (self.in_float64 or self.function)(z)
+
+    def derivative(self, x: Any) -> Any:
+        """What a user takes for σ′: from a = σ(z), or from z where a does not tell it."""
+        return self.function(x)[1].astype(x.dtype) if self.slope is None else self.slope(x)
+
+
+def positive(a: Any) -> Any:
+    """1 where a > 0, else 0, in the number type of `a`, as plain numbers."""
+    value = getattr(a, "value", a)
+    dtype = a.dtype if isinstance(a, np.ndarray) else np.float64
+    return (value > 0).astype(dtype)
+
+
+def _sigmoid(z: Any) -> tuple[Any, Any]:
+    """σ and σ′ from one exponential, without cancellation."""
+    e = np.exp(-np.abs(z))
+    c = 1 / (1 + e)
+    return np.where(z < 0, e * c, c), e * c * c
+
+
+def _sigmoid_in_float64(z: Array) -> tuple[Array, Array]:
+    """σ(z), and σ′ = σ(z) σ(-z), which does not cancel."""
+    from scipy.special import expit
+
+    a = expit(z)
+    return a, a * expit(-z)
+
+
+def _sigmoid_of_balls(z: Balls) -> tuple[Balls, Balls]:
+    """σ and σ′ with full relative accuracy on both sides, from one exponential a neuron.
+
+    With e = exp(-|z|) and c = 1/(1 + e), σ(|z|) = c and σ(-|z|) = e c; σ′ is their product.
+    """
+    values, slopes = [], []
+    for ball in z:
+        negative = ball < 0
+        e = (ball if negative else -ball).exp()
+        c = 1 / (1 + e)
+        values.append(e * c if negative else c)
+        slopes.append(e * c * c)
+    return values, slopes
+
+
+def _sigmoid_by_hand(z: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-z))
+
+
+def _tanh(z: Any) -> tuple[Any, Any]:
+    """tanh z, and sech² z = 4 e^(-2|z|) / (1 + e^(-2|z|))², which does not cancel."""
+    e = np.exp(-2 * np.abs(z))
+    return np.tanh(z), 4 * e / ((1 + e) * (1 + e))
+
+
+def _identity_of_balls(z: Balls) -> tuple[Balls, Balls]:
+    from flint import arb
+
+    return z, [arb(1)] * len(z)
+
+
+def _relu_of_balls(z: Balls) -> tuple[Balls, Balls]:
+    """max(z, 0), and the derivative that frameworks take at the kink, 0."""
+    from flint import arb
+
+    zero, one = arb(0), arb(1)
+    return [x.nonnegative_part() for x in z], [one if x > 0 else zero for x in z]
+
+
+def _itself(z: Any) -> Any:
+    return z
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": Activation(
+        function=_sigmoid,
+        in_float64=_sigmoid_in_float64,
+        rule=activation_rules.sigmoid,
+        balls=_sigmoid_of_balls,
+        torch="torch.sigmoid",
+        jax="jax.nn.sigmoid",
+        plain=_sigmoid_by_hand,
+        slope=lambda a: a * (1 - a),
+        slope_by_value=lambda a: 1 - 2 * a,
+        concave=True,
+        targets=lambda x: 0.5 + x / (2 + 2 * np.abs(x)),
+        at_zero=0.5,
+        mistaken_for="tanh",
+    ),
+    "identity": Activation(
+        function=lambda z: (z, None),
+        rule=activation_rules.identity,
+        balls=_identity_of_balls,
+        torch=_itself,
+        jax=_itself,
+        plain=_itself,
+        slope=lambda a: 0 * a + 1,
+        roundings=0,
+        at_zero=0.0,
+    ),
+    "tanh": Activation(
+        function=_tanh,
+        rule=activation_rules.tanh,
+        balls=lambda z: ([x.tanh() for x in z], [x.sech() ** 2 for x in z]),
+        torch="torch.tanh",
+        jax="jax.numpy.tanh",
+        plain=np.tanh,
+        slope=lambda a: 1 - a * a,
+        slope_rounding=activation_rules.square_of_tanh,
+        slope_by_value=lambda a: -2 * a,
+        roundings=6,
+        targets=lambda x: x / (1 + np.abs(x)),
+        at_zero=0.0,
+    ),
+    "relu": Activation(
+        function=lambda z: (np.maximum(z, 0), (z > 0).astype(z.dtype)),
+        rule=activation_rules.relu,
+        balls=_relu_of_balls,
+        torch="torch.nn.functional.relu",
+        jax="jax.nn.relu",
+        plain=lambda z: np.maximum(z, 0),
+        slope=positive,
+        slope_by_value=np.zeros_like,
+        roundings=0,
+        kinks=True,
+        targets=np.abs,
+        at_zero=0.0,
+    ),
+}
+"""Every activation that a layer may have, by name; the paper knows the first two."""
+
+
+@lru_cache
+def imported(named: str | Pointwise) -> Pointwise:
+    """A library's function from its dotted name, imported when it is first asked for."""
+    if not isinstance(named, str):
+        return named
+    module, _, name = named.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def torch_function(name: str) -> Pointwise:
+    """PyTorch's own."""
+    return imported(ACTIVATIONS[name].torch)
+
+
+def jax_function(name: str) -> Pointwise:
+    """JAX's own."""
+    return imported(ACTIVATIONS[name].jax)

@@ -1,0 +1,298 @@
+"""What gradcheck() found: rows like those of a run, and the message for a person."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.checking.check import Report
+from crosscheck.engines.user import function as user_engine
+from crosscheck.programs.trial.judge import OPAQUE, Findings
+from crosscheck.programs.trial.trial import Judged, Trial
+from crosscheck.results import rows
+from crosscheck.verdicts.measures import measure_one
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One set of arguments: its index, what kind of numbers it has, and what every mode gave."""
+
+    index: int
+    kind: str
+    trial: Trial
+    modes: Sequence[Judged]
+
+    @property
+    def fails(self) -> bool:
+        return any(one.status == "error" or _worst_of(one) == "DEFECT" for one in self.modes)
+
+    @property
+    def failure(self) -> tuple[str, str, str] | None:
+        """The first thing that is wrong: (mode, leaf, kind of reason)."""
+        for one in self.modes:
+            for leaf in one.findings:
+                if leaf.verdict == "DEFECT":
+                    return one.mode, leaf.path, leaf.reason.partition(":")[0]
+            if one.status == "error":
+                return one.mode, "", one.message.partition(":")[0]
+        return None
+
+    @property
+    def format(self) -> str:
+        subject = self.trial.subject
+        return subject.inputs[subject.wrt[0]].format
+
+    @property
+    def shapes(self) -> str:
+        """The arguments' shapes, such as "args[0] 3x4, args[1] 4"."""
+        return ", ".join(
+            f"{leaf.path} {'x'.join(map(str, leaf.shape)) or 'scalar'}"
+            for leaf in self.trial.subject.inputs
+        )
+
+
+def _worst_of(judged: Judged) -> str:
+    verdicts = {leaf.verdict for leaf in judged.findings}
+    for verdict in ("DEFECT", "SUSPECT", "INCONCLUSIVE", "CONSISTENT"):
+        if verdict in verdicts:
+            return verdict
+    return ""
+
+
+@dataclass(frozen=True)
+class GradientReport(Report):
+    """The report of gradcheck(); `errors` has the columns of `rows.GRADIENTS`.
+
+    `tried` are the sets of arguments, with all arrays; `smallest_arguments` the smallest shapes
+    found on which the same thing is wrong.
+    """
+
+    tried: tuple[Tried, ...] = ()
+    smallest_arguments: Tried | None = None
+
+    def message(self, full: bool = False) -> str:
+        """What is wrong, in the words of the clearest leaf; empty where nothing is."""
+        if self.ok:
+            return ""
+        parts = []
+        shown = self._shown("DEFECT") or self._shown("SUSPECT")
+        if shown is not None:
+            parts += _described(*shown)
+        for one, judged in self._raised():
+            parts.append(f"ERROR  {one.trial.subject.name}, mode {judged.mode}: {judged.message}")
+            if judged.cause is not None:
+                parts.append(user_engine.their_traceback(judged.cause, full))
+            break
+        parts = parts or [self._open()]
+        if self.smallest_arguments is not None:
+            parts.append(f"Smallest arguments that fail: {self.smallest_arguments.shapes}")
+        parts += dict.fromkeys(self.notes)
+        if self.line:
+            parts.append(f"Reproduce: {self.line}")
+        return "\n".join(parts)
+
+    def _shown(self, verdict: str) -> tuple[Tried, Judged, Findings] | None:
+        """The leaf to show: a rule before numbers, and most of its entries wrong."""
+        wrong = [
+            (one, judged, leaf)
+            for one in self.tried
+            for judged in one.modes
+            for leaf in judged.findings
+            if leaf.verdict == verdict
+        ]
+        if not wrong:
+            return None
+        # Among equals the first: max keeps it.
+        return max(wrong, key=lambda found: (found[2].is_rule, float(np.mean(found[2].beyond))))
+
+    def _raised(self) -> list[tuple[Tried, Judged]]:
+        return [
+            (one, judged) for one in self.tried for judged in one.modes if judged.status == "error"
+        ]
+
+    def _open(self) -> str:
+        reasons = self.errors.loc[self.errors["verdict"] == "INCONCLUSIVE", "reason"]
+        why = f": {reasons.iloc[0]}" if len(reasons) else ""
+        return f"INCONCLUSIVE  nothing could be confirmed{why}"
+
+    def __str__(self) -> str:
+        counts = self.errors["verdict"].value_counts()
+        words = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in rows.VERDICTS)
+        head = f"{self.tried[0].trial.subject.name}: {words} of {len(self.errors)} leaves"
+        return "\n".join([head, *([self.message()] if not self.ok else dict.fromkeys(self.notes))])
+
+
+def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
+    """The report of these sets of arguments, drawn from this seed."""
+    errors = [
+        _row(seed, one, judged, leaf)
+        for one in tried
+        for judged in one.modes
+        for leaf in judged.findings
+    ]
+    name = tried[0].trial.subject.name
+    columns = rows.case_columns([name])
+    notes = [note for one in tried for judged in one.modes for note in judged.notes]
+    notes += [
+        f"not covered: mode {judged.mode}: {judged.message}"
+        for one in tried
+        for judged in one.modes
+        if judged.status == "unsupported"
+    ]
+    causes = [judged.cause for one in tried for judged in one.modes if judged.cause is not None]
+    return GradientReport(
+        _frame(errors, rows.GRADIENTS),
+        _frame([_case_row(seed, one, name) for one in tried], columns),
+        notes=tuple(dict.fromkeys(notes)),
+        cause=next((cause for cause in causes if isinstance(cause, Exception)), None),
+        tried=tuple(tried),
+    )
+
+
+EMPTY: dict[str, Any] = {"str": "", "int64": 0, "float64": float("nan")}
+"""What stands in a column of which a row says nothing."""
+
+
+def _frame(lines: Sequence[Mapping[str, Any]], columns: Mapping[str, rows.Column]) -> pd.DataFrame:
+    """Rows as a frame with these columns, each of its type."""
+    content = {}
+    for name, column in columns.items():
+        values = [line.get(name, EMPTY[column.dtype]) for line in lines]
+        content[name] = pd.Series(values, dtype=column.dtype)
+    return pd.DataFrame(content)
+
+
+def case_id(seed: int, one: Tried) -> str:
+    """The id of a set of arguments, such as g0-i17-float32."""
+    return f"g{seed}-i{one.index}-{one.format}"
+
+
+def _place(seed: int, one: Tried) -> dict[str, Any]:
+    return {
+        "case": case_id(seed, one),
+        "index": one.index,
+        "widths": one.shapes,
+        "hidden": one.kind,
+        "dtype": one.format,
+    }
+
+
+def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any]:
+    """The row of a leaf in a mode."""
+    format = next(
+        known.format for known in one.trial.leaves(judged.mode) if known.path == leaf.path
+    )
+    row: dict[str, Any] = {
+        **_place(seed, one),
+        "dtype": format,
+        "engine": one.trial.subject.name,
+        "tensor": leaf.path,
+        "mode": judged.mode,
+        "verdict": leaf.verdict,
+        "reason": leaf.reason,
+        "power": leaf.power,
+        "l2_use": leaf.noise_use,
+        "checks": _checks(leaf, judged),
+        "first_wrong": str(judged.wrong[0]) if judged.wrong and leaf.verdict == "DEFECT" else "",
+    }
+    if leaf.got.size == 0:
+        return {**row, "entries": 0, "mismatched": 0}
+    got, exact, error, radius, allowed = (
+        np.atleast_1d(x) for x in (leaf.got, leaf.exact, leaf.error, leaf.radius, leaf.allowed)
+    )
+    measured = measure_one(got, exact, error, radius, allowed, FORMATS[format])
+    if leaf.got.ndim == 0:
+        measured["worst_index"] = ""
+    return {**row, **measured}
+
+
+def _checks(leaf: Findings, judged: Judged) -> str:
+    """What was checked: the rule where it could be read, B, noise, operations by themselves."""
+    checked = {
+        "rule": leaf.rule != OPAQUE,
+        "B": True,
+        "ℓ2": not np.isnan(leaf.noise_use),
+        "stages": leaf.by_stages or bool(judged.wrong),
+    }
+    return " ".join(name for name, done in checked.items() if done)
+
+
+def _case_row(seed: int, one: Tried, name: str) -> dict[str, Any]:
+    subject = one.trial.subject
+    failed = [judged for judged in one.modes if judged.status != "ok"]
+    status = next((judged.status for judged in failed if judged.status == "error"), "ok")
+    if failed and len(failed) == len(one.modes) and status == "ok":
+        status = failed[0].status
+    message = failed[0].message if failed else ""
+    times = [judged.seconds for judged in one.modes if judged.status == "ok"]
+    return {
+        **_place(seed, one),
+        "seed": seed,
+        "special": one.kind,
+        "parameters": sum(int(np.prod(subject.inputs[p].shape)) for p in subject.wrt),
+        "reference": one.trial.source,
+        "reference_radius": _radius(one),
+        "status": status,
+        "seconds": sum(times),
+        "message": message if status != "ok" else "",
+        f"status:{name}": status,
+        f"seconds:{name}": min(times, default=float("nan")),
+        f"message:{name}": message if status != "ok" else "",
+    }
+
+
+def _radius(one: Tried) -> float:
+    """The largest radius of what ruled, as a share of the bound, where there is one."""
+    shares = [0.0]
+    for judged in one.modes:
+        for leaf in judged.findings:
+            known = np.isfinite(leaf.radius) & np.isfinite(leaf.allowed) & (leaf.allowed > 0)
+            with np.errstate(all="ignore"):
+                shares.append(float(np.max(leaf.radius[known] / leaf.allowed[known], initial=0)))
+    return max(shares)
+
+
+def _described(one: Tried, judged: Judged, leaf: Findings) -> list[str]:
+    """The message's first lines: where, how many, how far, and what is wrong by itself."""
+    subject = one.trial.subject
+    shape = "x".join(map(str, leaf.got.shape)) or "scalar"
+    format = one.format
+    lines = [
+        f"{leaf.verdict}  {subject.name}, {leaf.path} ({shape}), {subject.framework} "
+        f"{judged.mode}, {format}",
+        f"What is wrong: {leaf.reason}",
+    ]
+    beyond = int(leaf.beyond.sum())
+    share = beyond / max(leaf.got.size, 1)
+    worst = leaf.worst
+    lines.append(
+        f"Mismatched entries: {beyond} / {leaf.got.size} ({share:.1%}), "
+        f"the bound allows {leaf.allowed[worst]:.2g}"
+    )
+    lines.append(_greatest(leaf, worst))
+    lines += [f"First wrong: {stage}: {stage.reason}" for stage in judged.wrong[:1]]
+    lines += [f"Also wrong: {stage}: {stage.reason}" for stage in judged.wrong[1:3]]
+    return lines
+
+
+def _greatest(leaf: Findings, worst: tuple[int, ...]) -> str:
+    got, exact, radius = leaf.got[worst], leaf.exact[worst], leaf.radius[worst]
+    index = str(list(worst)) if worst else ""
+    where = f"{leaf.path}{index}"
+    interval = ""
+    if radius > 2.0**-20 * abs(exact) and np.isfinite(radius):
+        interval = f" (any of [{exact - radius:.4g}, {exact + radius:.4g}] is right at this kink)"
+    if not np.isfinite(got):
+        return f"Not a finite number: got {got} at {where}, exact {exact:.6g}{interval}"
+    error = abs(got - exact)
+    ratio = f" ({got / exact:.4f} times)" if exact and abs(got / exact - 1) > 1e-4 else ""
+    bits = ""
+    if exact and error:
+        bits = f", off by {error / abs(exact):.1e} of it, 2^{np.log2(error / abs(exact)):.1f}"
+    return (
+        f"Greatest absolute difference: {error:.4g} at {where}: got {got:.7g}, "
+        f"exact {exact:.7g}{ratio}{bits}{interval}"
+    )

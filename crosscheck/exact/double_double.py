@@ -1,0 +1,262 @@
+"""A reference for float64: the gradient in double-double arithmetic, with its own bound.
+
+A number is a pair hi + lo of float64 (Dekker 1971; Joldes, Muller and Popescu, *Tight and
+rigorous error bounds for basic building blocks of double-word arithmetic*, ACM TOMS 44 (2017)).
+Entrywise operations are xprec's. Its sums and products are within 2^-101.5 of the sum of the
+magnitudes of their operands, its exponential and that of `exponential` within 2^-96 as measured
+(2^-102 for |z| below 5, and |z| 2^-105 beyond); the rules of `bound` are applied with u = 2^-98,
+in which a sigmoid may be off by ten u, so that each operation has a factor of two to spare at
+least, and sums and products eight. A test holds it against balls.
+
+Products of matrices of any size are sliced: each operand is cut into two pieces of so few bits
+that products of pieces are exact in float64, and a rest (Ozaki, Ogita, Oishi and Rump,
+*Error-free transformations of matrix multiplication*, Numer. Algorithms 59 (2012)). Pairs of
+pieces of one order are one BLAS product, and what that rounds is small against the largest
+entries of a row and a column: an absolute term of the bound.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crosscheck.arithmetic import rounding_rules
+from crosscheck.arithmetic.costs import COSTS
+from crosscheck.arithmetic.promise import Arithmetic
+from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
+from crosscheck.bounds import float64, reverse
+from crosscheck.bounds.records import Trace
+from crosscheck.exact.exponential import exp
+from crosscheck.networks.network import Array, Case, Enclosure
+
+UNIT = 2.0**-98
+UNDERFLOW = 2.0**-1066
+"""u, and the underflow error of an operation, in the rules of the bound."""
+
+LEAST_SLICED = 6000
+"""Multiplications from which on a product is sliced: below, xprec's own is faster."""
+
+LEAST_EXPONENTIALS = 200
+"""Exponentials from which on ours are faster than xprec's."""
+
+SOURCE = "double-double"
+
+
+class Pair(NamedTuple):
+    """hi + lo, two float64 arrays of one shape, |lo| <= ulp(hi) / 2."""
+
+    hi: Array
+    lo: Array
+
+    @property
+    def transposed(self) -> "Pair":
+        return Pair(self.hi.T, self.lo.T)
+
+
+@lru_cache
+def _ddouble() -> Any:
+    """xprec's dtype. It has to be imported behind numpy.ma, or np.median breaks on its finfo."""
+    import numpy.ma  # noqa: F401
+    from xprec import ddouble
+
+    return ddouble
+
+
+def wide(pair: Pair) -> Any:
+    """The pair as one array of xprec's dtype, which is hi and lo side by side in memory."""
+    both = np.empty((*pair.hi.shape, 2))
+    both[..., 0], both[..., 1] = pair
+    return both.view(_ddouble())[..., 0]
+
+
+def pair_of(array: Any) -> Pair:
+    """An array of xprec's dtype as a pair, whose parts lie apart: others read them faster."""
+    both = np.ascontiguousarray(array)[..., None].view(np.float64)
+    return Pair(both[..., 0].copy(), both[..., 1].copy())
+
+
+def exact(array: Array) -> Pair:
+    """A float array as a pair."""
+    hi = array.astype(np.float64)
+    return Pair(hi, np.zeros_like(hi))
+
+
+def two_sum(a: Array, b: Array) -> Pair:
+    """a + b without any error: the rounded sum, and what was rounded (Knuth)."""
+    total = a + b
+    shifted = total - a
+    return Pair(total, (a - (total - shifted)) + (b - shifted))
+
+
+def _slices(pair: Pair, bits: int, axis: int) -> tuple[Array, Array, Array]:
+    """Two pieces of `bits` bits under the largest entry along the axis, and the rest."""
+    largest = np.abs(pair.hi).max(axis, keepdims=True, initial=0.0)
+    _, exponent = np.frexp(largest)
+    first_unit = np.ldexp(1.5, exponent + (52 - bits))
+    first = (pair.hi + first_unit) - first_unit
+    rest = pair.hi - first
+    second_unit = np.ldexp(1.5, exponent + (52 - 2 * bits))
+    second = (rest + second_unit) - second_unit
+    return first, second, (rest - second) + pair.lo
+
+
+def sliced_product(a: Pair, b: Pair) -> Pair:
+    """a b for a (m, n) and b (n, k), as BLAS products of slices; see `sliced_error`."""
+    bits = _bits(a.hi.shape[1])
+    a1, a2, a3 = _slices(a, bits, 1)
+    b1, b2, b3 = _slices(b, bits, 0)
+    first = a1 @ b1
+    second = np.hstack([a1, a2]) @ np.vstack([b2, b1])
+    rest = np.hstack([a1, a2, a3]) @ np.vstack([b3, b2 + b3, b1 + (b2 + b3)])
+    total = two_sum(first, second)
+    return Pair(*normalised(total.hi, total.lo + rest))
+
+
+def _bits(n: int) -> int:
+    """Bits of a piece, so that a sum of 2 n products of pieces is exact in float64."""
+    return (53 - int(np.ceil(np.log2(2 * n))) - 2) // 2
+
+
+def normalised(hi: Array, lo: Array) -> tuple[Array, Array]:
+    """The same sum with the leading part rounded from it (Dekker)."""
+    total = hi + lo
+    return total, lo - (total - hi)
+
+
+def sliced_error(a: Array, b: Array) -> Array:
+    """What `sliced_product` may round, from |a| (m, n) and |b| (n, k), at most (m, k).
+
+    In units of 2^(-2 bits) of the largest entries, the 3 n terms of its last BLAS product are at
+    most 2, 1 and 2, each rounded at most 3 n times: 15 n². Forming the operands rounds 6 n, and
+    adding the whole to the rest 5 n.
+    """
+    n = a.shape[1]
+    share = 26 * n * n * 2.0 ** (-2 * _bits(n) - 53)
+    rows = a.max(1, initial=0.0)[:, None]
+    columns = b.max(0, initial=0.0)[None]
+    error: Array = share * rows * columns
+    return error
+
+
+def product(a: Pair, b: Pair) -> Pair:
+    """a b, sliced where that is faster."""
+    if is_sliced(a.hi.shape, b.hi.shape):
+        return sliced_product(a, b)
+    return pair_of(wide(a) @ wide(b))
+
+
+def is_sliced(left: Sequence[int], right: Sequence[int]) -> bool:
+    """Whether `product` slices operands of these shapes."""
+    return left[0] * left[1] * right[1] >= LEAST_SLICED
+
+
+def sigmoid(z: Pair) -> tuple[Pair, Pair]:
+    """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
+    of_z, negative = wide(z), z.hi < 0
+    exponential = exp if z.hi.size >= LEAST_EXPONENTIALS else np.exp
+    return sigmoid_of(negative, exponential(np.where(negative, of_z, -of_z)))
+
+
+def sigmoid_of(negative: Array, e: Any) -> tuple[Pair, Pair]:
+    """The same from e = exp(-|z|), in xprec's dtype, and where z is negative."""
+    c = 1 / (1 + e)
+    small = e * c
+    return pair_of(np.where(negative, small, c)), pair_of(small * c)
+
+
+def identity(z: Pair) -> tuple[Pair, None]:
+    """z, whose derivative is no factor."""
+    return z, None
+
+
+ACTIVATIONS: Mapping[str, Callable[[Pair], tuple[Pair, Pair | None]]] = {
+    "sigmoid": sigmoid,
+    "identity": identity,
+}
+"""z to (σ(z), σ′(z)), by name; balls rule where a network has another."""
+
+
+def supports(case: Case) -> bool:
+    """Whether this reference is for the case: float64, squares, activations that are here."""
+    of = case.architecture
+    known = set(of.activations) <= set(ACTIVATIONS) and COSTS[of.cost].squares
+    return case.dtype == "float64" and known
+
+
+def gradient(case: Case, scale: float) -> list[Pair]:
+    """The gradients in the order of `Architecture.tensor_names`.
+
+    `scale` is as in Trace: 1 over a whole number in every convention of the cost.
+    """
+    a, slopes = [exact(case.inputs)], []
+    for w, b, name in zip(case.weights, case.biases, case.architecture.activations, strict=True):
+        z = pair_of(wide(product(a[-1], exact(w))) + b)
+        value, slope = ACTIVATIONS[name](z)
+        a.append(value)
+        slopes.append(slope)
+    pulled_back = residual(a[-1], case.targets, scale)
+    tensors: list[Pair] = []
+    for k in range(len(case.weights) - 1, -1, -1):
+        slope = slopes[k]
+        delta = pulled_back if slope is None else times(pulled_back, slope)
+        ones = exact(np.ones((1, case.samples)))
+        by_bias = product(ones, delta)
+        tensors[:0] = [product(a[k].transposed, delta), Pair(by_bias.hi[0], by_bias.lo[0])]
+        if k:
+            pulled_back = product(delta, exact(case.weights[k].T))
+    return tensors
+
+
+def times(a: Pair, b: Pair) -> Pair:
+    """a b, entry by entry."""
+    return pair_of(wide(a) * wide(b))
+
+
+def residual(a: Pair, targets: Array, scale: float) -> Pair:
+    """2 scale (a - targets), where they cancel too: the difference of leading parts is exact."""
+    leading = two_sum(a.hi, -targets)
+    difference = Pair(*normalised(leading.hi, leading.lo + a.lo))
+    return pair_of(wide(difference) * 2 / float(round(1 / scale)))
+
+
+class DoubleDoubleRules(Rules):
+    """The rules of the bound for the arithmetic above."""
+
+    def __init__(self, unit: float = UNIT) -> None:
+        super().__init__(Arithmetic("float64"), stable=True)
+        self.u = self.inner = unit
+        self.eta = UNDERFLOW
+        self.evaluation = rounding_rules.ALLOWANCE * 2.0**-53 / unit
+
+    def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
+        return is_sliced(left, right)
+
+    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+        """What a sliced product rounds."""
+        if self.adds(left.size.shape, right.size.shape):
+            error += sliced_error(left.most, right.most)
+
+
+RULES = DoubleDoubleRules()
+
+
+def enclose(case: Case, trace: Trace | None = None) -> Enclosure | None:
+    """The enclosure of the case's exact gradient, or None where this arithmetic cannot tell.
+
+    `trace` is the evaluation in float64 that the bound needs, where it is known already.
+    """
+    if not supports(case):
+        return None
+    with np.errstate(all="ignore"):
+        pairs = gradient(case, float64.cost_scale(case))
+    if not all(np.isfinite(pair.hi).all() for pair in pairs):
+        return None
+    radius = reverse.by_rules(case, trace or float64.evaluate(case), RULES)[0]
+    return Enclosure(
+        [pair.hi for pair in pairs],
+        [pair.lo for pair in pairs],
+        radius.tensors,
+        SOURCE,
+        int(-np.log2(UNIT)),
+    )

@@ -1,1 +1,0 @@
-"""The operations that programs are made of, a row each: all that anybody asks of it."""

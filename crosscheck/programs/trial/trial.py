@@ -1,0 +1,331 @@
+"""A subject on trial: in each mode its numbers, its rule and where it goes wrong."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from crosscheck.arithmetic.primitives.row import Array
+from crosscheck.programs import arguments, reference
+from crosscheck.programs.errors import Promise
+from crosscheck.programs.frontends.subject import Leaf, Numbers, Subject
+from crosscheck.programs.program import Program, Unreadable
+from crosscheck.programs.reference import Enclosed
+from crosscheck.programs.trial import judge, noise, stages
+from crosscheck.programs.trial.judge import Exact, Findings, Yardstick
+from crosscheck.programs.trial.repair import first_wrong_value
+from crosscheck.programs.trial.stages import Stage
+
+Accumulate = str | Mapping[str, str] | None
+
+
+DOUBTED = ("CONSISTENT", "INCONCLUSIVE")
+"""Verdicts that noise may turn into a suspicion."""
+
+NOISY = "beyond what independent roundings add up to: biased or lower-precision arithmetic"
+
+NOISE_ENTRIES = 300_000
+"""Entries of all values of a program whose noise is looked at: some tens of milliseconds."""
+
+
+REPAIRED_ENTRIES = 100_000
+"""Entries of all values of a program in which the wrong line is looked for."""
+
+
+class NotGiven(Exception):
+    """The derivative has another form than the arguments: one sentence says where."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One mode: its leaves judged, what is wrong by itself, and notes, a sentence each."""
+
+    mode: str
+    findings: Sequence[Findings]
+    wrong: Sequence[Stage] = ()
+    notes: Sequence[str] = ()
+    seconds: float = float("nan")
+    status: str = "ok"
+    message: str = ""
+    cause: BaseException | None = None
+
+
+@dataclass(eq=False)
+class Trial:
+    """A function and its arguments on trial.
+
+    `standard` is the reference that it promises to be no worse than, if it has one; `cotangents`
+    are given or drawn from `seed`; `accumulate` the wider format of its sums; `intended` names
+    the custom rules that are meant to differ.
+    """
+
+    subject: Subject
+    standard: Subject | None = None
+    cotangents: Sequence[Array] | None = None
+    accumulate: Accumulate = None
+    operands: str | None = None
+    intended: frozenset[str] = frozenset()
+    seed: int = 0
+    _exact: dict[str, Exact] = field(default_factory=dict)
+    _replays: dict[str, stages.Replay] = field(default_factory=dict)
+
+    @cached_property
+    def primal(self) -> Program:
+        """P: of the reference, where there is one. Raises Unreadable."""
+        return (self.standard or self.subject).primal()
+
+    def given(self, mode: str) -> list[Array]:
+        """The cotangents of the value, or the tangents of the arguments."""
+        forward = mode.startswith(judge.FORWARD)
+        leaves = (
+            [self.subject.inputs[place] for place in self.subject.wrt]
+            if forward
+            else list(self.subject.outputs)
+        )
+        if self.cotangents is not None and not forward:
+            return list(self.cotangents)
+        return drawn(leaves, self.seed, scalar_is_one=not forward)
+
+    def exact(self, mode: str) -> Exact:
+        """G at the arguments. Raises Unreadable."""
+        kind = "forward" if mode.startswith(judge.FORWARD) else "reverse"
+        if kind not in self._exact:
+            derived = judge.derivative(self.primal, mode, list(self.subject.wrt))
+            self._exact[kind] = Exact(derived, [*self.subject.arrays, *self.given(mode)])
+        return self._exact[kind]
+
+    @property
+    def source(self) -> str:
+        """What the exact derivative was enclosed by."""
+        return ", ".join(sorted({exact.enclosed.source for exact in self._exact.values()}))
+
+    def promise(self, mode: str) -> Promise:
+        """How the engine computes, with what it declares to accumulate in."""
+        own = self.subject.promise(mode)
+        return replace(
+            own,
+            accumulate=self.accumulate or own.accumulate,
+            operands=self.operands or own.operands,
+        )
+
+    def judge(self, mode: str) -> Judged:
+        """The mode's verdicts. What the function itself raises is kept as the cause."""
+        started = time.perf_counter()
+        given = self.given(mode)
+        try:
+            numbers = self.subject.numbers(mode, given)
+        except Unreadable as why:
+            return Judged(mode, (), status="unsupported", message=str(why))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the user's own code, which may even exit
+            return Judged(
+                mode,
+                (),
+                status="error",
+                message=f"{type(error).__name__}: {error}",
+                cause=error,
+            )
+        seconds = time.perf_counter() - started
+        rule, notes = self._rule(mode)
+        yardstick = self._yardstick(mode, rule)
+        findings = self._findings(mode, yardstick, numbers)
+        if rule is not None and self.standard is None:
+            findings = self._by_noise(mode, rule, yardstick, findings)
+            findings = self._by_stages(mode, rule, findings)
+        wrong = self._places(mode, findings, rule)
+        findings, waived = self._but_intended(findings, wrong)
+        return Judged(mode, findings, wrong, [*notes, *waived], seconds)
+
+    def tolerances(self, mode: str) -> list[tuple[str, Array, Array]]:
+        """(path, exact, allowed) of each leaf that the mode gives."""
+        rule, _ = self._rule(mode)
+        yardstick = self._yardstick(mode, rule)
+        allowed = []
+        for middle, radius, bound in zip(
+            yardstick.exact.middle, yardstick.exact.radius, yardstick.allowed, strict=True
+        ):
+            plain = middle.astype(np.float64)
+            rounding = np.abs((middle - plain).astype(np.float64))
+            width = np.asarray(bound + radius + rounding)
+            allowed.append((plain, np.where(np.isnan(width), np.inf, width)))
+        return [
+            (leaf.path, plain, width)
+            for leaf, (plain, width) in zip(self.leaves(mode), allowed, strict=True)
+        ]
+
+    def _rule(self, mode: str) -> tuple[Exact | None, list[str]]:
+        """Q at the arguments, or why it cannot be read."""
+        try:
+            program = self.subject.rule(mode)
+        except Unreadable as why:
+            return None, [f"the rule itself is not on trial in mode {mode}: {why}"]
+        return Exact(program, [*self.subject.arrays, *self.given(mode)]), []
+
+    def _yardstick(self, mode: str, rule: Exact | None) -> Yardstick:
+        exact, promise = self.exact(mode), self.promise(mode)
+        rulings = judge.rule_of(exact, rule)
+        if self.standard is not None:
+            return Yardstick(
+                exact.enclosed, self._promised(mode, promise), _loose(rule), rulings, True
+            )
+        if rule is None:
+            return Yardstick(exact.enclosed, exact.bound(promise), None, rulings, False)
+        return Yardstick(exact.enclosed, rule.bound(promise), _loose(rule), rulings, True)
+
+    def _promised(self, mode: str, promise: Promise) -> list[Array]:
+        """The bound of the reference: of our derivative of it, and of its framework's."""
+        assert self.standard is not None
+        allowed = self.exact(mode).bound(promise)
+        plain = mode if mode in self.standard.modes else self.standard.modes[0]
+        if plain.startswith(judge.FORWARD) != mode.startswith(judge.FORWARD):
+            return allowed
+        try:
+            program = self.standard.rule(plain)
+        except Unreadable:
+            return allowed
+        other = Exact(program, [*self.subject.arrays, *self.given(mode)]).bound(promise)
+        return [np.maximum(one, two) for one, two in zip(allowed, other, strict=True)]
+
+    def _findings(self, mode: str, yardstick: Yardstick, numbers: Numbers) -> list[Findings]:
+        leaves = self.leaves(mode)
+        arrays = [*numbers.values, *numbers.derivatives]
+        if len(arrays) != len(leaves):
+            raise NotGiven(f"{len(arrays)} arrays came in mode {mode} for {len(leaves)}")
+        findings = []
+        for place, (leaf, array) in enumerate(zip(leaves, arrays, strict=True)):
+            if array.shape != tuple(leaf.shape):
+                raise NotGiven(
+                    f"the derivative by {leaf.path} has shape {array.shape}, "
+                    f"and {leaf.path} has {tuple(leaf.shape)}"
+                )
+            findings.append(judge.judge(yardstick, place, leaf.path, array, leaf.format))
+        return findings
+
+    def leaves(self, mode: str) -> list[Leaf]:
+        """What a mode gives: the values, then the derivatives."""
+        values = list(self.subject.outputs)
+        if mode.startswith(judge.FORWARD):
+            return [*values, *(leaf._replace(path=f"tangent of {leaf.path}") for leaf in values)]
+        return [*values, *(self.subject.inputs[place] for place in self.subject.wrt)]
+
+    def _by_noise(
+        self, mode: str, rule: Exact, yardstick: Yardstick, findings: list[Findings]
+    ) -> list[Findings]:
+        """Right as far as B tells, and suspect where independent roundings do not add up to it."""
+        open_to_doubt = any(one.verdict in DOUBTED for one in findings)
+        if not open_to_doubt or reference.size(rule.program) > NOISE_ENTRIES:
+            return findings
+        deviations = [
+            np.where(one.error <= one.radius, 0.0, one.got - one.exact) for one in findings
+        ]
+        shares = noise.use(
+            rule.program, rule.inputs, rule.values, self.promise(mode), deviations, self.seed
+        )
+        return [
+            replace(one, verdict="SUSPECT", reason=NOISY, noise_use=share)
+            if one.verdict in DOUBTED and share > 1
+            else replace(one, noise_use=share)
+            for one, share in zip(findings, shares, strict=True)
+        ]
+
+    def _by_stages(self, mode: str, rule: Exact, findings: list[Findings]) -> list[Findings]:
+        """Where B says nothing: right operations that make up a right rule give right numbers."""
+        if not any(one.reason == judge.NO_POWER for one in findings):
+            return findings
+        replayed = self._replay(mode)
+        kept = []
+        for place, one in enumerate(findings):
+            same = one.rule == judge.SAME and one.reason == judge.NO_POWER
+            if same and replayed.proves(place, one.got):
+                one = replace(
+                    one, verdict="CONSISTENT", reason="", power=replayed.power, by_stages=True
+                )
+            kept.append(one)
+        return kept
+
+    def _replay(self, mode: str) -> stages.Replay:
+        """Each operation of Q by itself, at the engine's own values."""
+        if mode not in self._replays:
+            program = self.subject.rule(mode)
+            given = self.given(mode)
+            own = self.subject.replay(mode, given)
+            self._replays[mode] = stages.replay(
+                program, [*self.subject.arrays, *given], own, self.promise(mode)
+            )
+        return self._replays[mode]
+
+    def _places(self, mode: str, findings: Sequence[Findings], rule: Exact | None) -> list[Stage]:
+        """Where it goes wrong, looked for only where something does."""
+        wrong = [one for one in findings if one.verdict in ("DEFECT", "SUSPECT")]
+        if not wrong:
+            return []
+        named = self.wrong_rules
+        if rule is None:
+            return named
+        if any(one.is_rule for one in wrong):
+            line = self._wrong_line(mode, rule, findings)
+            return [*named, *line] if len(named) != 1 else [_at(named[0], line)]
+        if named:
+            return named
+        first = self._replay(mode).wrong
+        return [first] if first else []
+
+    def _wrong_line(self, mode: str, rule: Exact, findings: Sequence[Findings]) -> list[Stage]:
+        """The operation of Q whose exact value would make the wrong leaves right."""
+        exact = self.exact(mode)
+        if reference.size(rule.program) > REPAIRED_ENTRIES:
+            return []
+        wrong = [place for place, one in enumerate(findings) if one.is_rule]
+        right = [exact.values[exact.program.outputs[place]] for place in wrong]
+        repair = first_wrong_value(rule.program, rule.values, wrong, right, exact.values)
+        if repair is None:
+            return []
+        reason = "with the exact value in its place the gradient is right"
+        return [Stage(repair.primitive, repair.source, reason)]
+
+    @cached_property
+    def wrong_rules(self) -> list[Stage]:
+        """The custom rules that are wrong by themselves."""
+        try:
+            return stages.wrong_rules(self.subject.custom_rules(), self.seed)
+        except Unreadable:
+            return []
+
+    def _but_intended(
+        self, findings: list[Findings], wrong: Sequence[Stage]
+    ) -> tuple[list[Findings], list[str]]:
+        """A derivative that is meant to differ is waived by name, and the report says so."""
+        if not wrong or not all(stage.name in self.intended for stage in wrong):
+            return findings, []
+        names = ", ".join(dict.fromkeys(stage.name for stage in wrong))
+        kept = [
+            replace(one, verdict="INCONCLUSIVE", reason=f"intended: {names} is meant to differ")
+            if one.verdict == "DEFECT" and one.is_rule
+            else one
+            for one in findings
+        ]
+        return kept, [f"{names}: another derivative, as intended"]
+
+
+def _at(rule: Stage, line: Sequence[Stage]) -> Stage:
+    """A rule's name, with the line in it that is wrong, if that is known."""
+    if not line:
+        return rule
+    return Stage(f"{rule.name}, {line[0].name}", line[0].source, f"{rule.reason}; {line[0].reason}")
+
+
+def _loose(rule: Exact | None) -> Enclosed | None:
+    return None if rule is None else rule.enclosed
+
+
+def drawn(leaves: Sequence[Leaf], seed: int, scalar_is_one: bool) -> list[Array]:
+    """Cotangents or tangents for these leaves; that of one scalar value is 1."""
+    if scalar_is_one and len(leaves) == 1 and leaves[0].shape == ():
+        return [arguments.rounded(np.ones(()), leaves[0].format)]
+    generator = np.random.default_rng([seed, 0xC0])
+    return [
+        arguments.rounded(generator.standard_normal(leaf.shape), leaf.format) for leaf in leaves
+    ]
