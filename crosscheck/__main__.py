@@ -1,6 +1,6 @@
 """`python -m crosscheck` is the command `crosscheck`."""
 
-from crosscheck.cli.main import main
+from crosscheck.cli import main
 
 if __name__ == "__main__":
     main()

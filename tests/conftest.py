@@ -1,14 +1,15 @@
 """Cases that many tests share; hypothesis runs the same examples every time."""
 
-import invented
 import numpy as np
 import pytest
 from hypothesis import settings
+from support import invented
 
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Architecture, Case
-from crosscheck.results import finished, folder
+from crosscheck.results import finished
+from crosscheck.runs.output import folder
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")

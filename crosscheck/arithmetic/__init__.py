@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Number formats, and what an operation in them may be off by."""

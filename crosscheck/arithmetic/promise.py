@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from crosscheck.arithmetic.conventions import require_known
 from crosscheck.arithmetic.formats import FORMATS
-from crosscheck.networks.conventions import require_known
 
 Order = Literal["contracted", "literal", "forward", "either"]
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.audit import cancellation, expected, left_sides
 from crosscheck.audit.composed import ROUTES, WholeTrial
 from crosscheck.audit.findings import finding, remedies, unprinted_entries
@@ -15,7 +16,6 @@ from crosscheck.audit.notes import NOTES
 from crosscheck.audit.rows import Record, Row
 from crosscheck.audit.symbols import Ingredients
 from crosscheck.audit.trial import RivalSides, places, tried
-from crosscheck.networks.conventions import READINGS
 from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Case
 from crosscheck.networks.sampling import draw

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.audit.rows import Row
-from crosscheck.networks.conventions import READINGS
 from crosscheck.paper.equation import Equation
 from crosscheck.paper.unprinted import CORRECTIONS, UNPRINTED
 

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""What a correct evaluation of a network's gradient may be off by."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The public functions check() and gradcheck(), and their reports."""

@@ -183,6 +183,11 @@ def of_run(folder: Path, plan: Plan, suspect: Suspect, told: Explanation) -> Rep
     return replace(report, notes=(told.traceback, *report.notes)) if told.traceback else report
 
 
+def message_of_run(folder: Path, plan: Plan, suspect: Suspect, told: Explanation) -> str:
+    """The message of that report."""
+    return of_run(folder, plan, suspect, told).message()
+
+
 def check(
     gradient: UserFunction,
     *,

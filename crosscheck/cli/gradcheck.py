@@ -144,8 +144,8 @@ def as_run(report: GradientReport, asked: Asked) -> FinishedRun:
 
 def _keep(finished: FinishedRun, out: Path) -> None:
     """The rows as a run's folder has them. Raises ValueError where they cannot be written."""
-    from crosscheck.results import folder
     from crosscheck.results.finished import seal
+    from crosscheck.runs.output import folder
 
     frames = {name: getattr(finished, name) for name in ("errors", "cases", "pairs")}
     with folder.staged(out) as staging:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crosscheck.networks.conventions import ARRAYS
+from crosscheck.arithmetic.conventions import ARRAYS
 from crosscheck.networks.ranges import LARGEST
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.arithmetic.promise import Arithmetic, Order
-from crosscheck.networks.conventions import READINGS
 from crosscheck.networks.network import Architecture, Array, Case, Gradients
 from crosscheck.paper import fast
 from crosscheck.paper.composition import (

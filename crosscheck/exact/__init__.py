@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Enclosures of the exact gradient of a network."""

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.engines.conformity import require
 from crosscheck.engines.interface import Engine
 from crosscheck.engines.user import function as user_engine
 from crosscheck.faults.shrinking import Failure, failure, shrink
 from crosscheck.networks import sampling
-from crosscheck.networks.conventions import READINGS
 from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Array, Case, Gradients
 from crosscheck.networks.ranges import whole

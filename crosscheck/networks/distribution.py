@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
+from crosscheck.arithmetic.conventions import require_known
 from crosscheck.arithmetic.costs import COSTS
-from crosscheck.networks.conventions import require_known
 from crosscheck.networks.ranges import pair
 
 LEAST: Mapping[str, int] = MappingProxyType({"layers": 2, "widths": 1, "samples": 1})

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
+from crosscheck.arithmetic.conventions import require_known
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.formats import FORMATS, Array as Array, FloatFormat
-from crosscheck.networks.conventions import require_known
 
 
 @dataclass(frozen=True)

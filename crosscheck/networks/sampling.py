@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
+from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.arithmetic.formats import FORMATS, FloatFormat
-from crosscheck.networks.conventions import READINGS
+from crosscheck.networks import watched
 from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Architecture, Array, Case
-from crosscheck.runs.processes import watched
 
 Rng = np.random.Generator
 Numbers = tuple[list[Array], list[Array], Array, Array]

@@ -38,14 +38,10 @@ FLAGS = (
 
 
 SHOWING = (
-    *("__init__", "__main__", "cli", "options", "pytest_plugin", "checking", "reproduce"),
-    *("running", "gating", "merging", "diagnosing", "progress", "cluster"),
-    *("rows", "outcome", "finished", "journal", "assembly", "environment", "baseline"),
-    *("files", "shape", "record", "streams"),
-    *("reports", "auditing", "audit", "diagnosis", "observation", "shrinking", "faults"),
-    *("bench", "contestants", "sweeping", "stopwatch", "timing", "picturing"),
-    *("power", "examination", "detecting", "naming", "false_alarms", "white_box"),
-    *("black_box", "comparison", "other_checkers", "workforce", "deadline", "proportions"),
+    *("__init__", "__main__", "cli", "pytest_plugin", "checking", "reports", "results", "studies"),
+    *("audit", "faults"),
+    *("runs/command", "runs/explain", "runs/explaining", "runs/gating", "runs/progress"),
+    *("runs/reproducing", "runs/output", "runs/spread/cluster", "runs/spread/merge"),
 )
 """Our rooms and modules on which no gradient, error or verdict of a run depends.
 

@@ -20,8 +20,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from crosscheck.networks import watched
 from crosscheck.results.disk import files
-from crosscheck.runs.processes import watched
 
 FORMAT = "crosscheck part 2"
 DESCRIPTION, LOCK = "journal.json", "lock"

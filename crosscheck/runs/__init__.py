@@ -1,1 +1,1 @@
-"""TODO room."""
+"""A plan, carried out: cases drawn, engines called, rows made."""

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from crosscheck.checking import check
 from crosscheck.engines import registry
 from crosscheck.engines.user import function as user_engine
 from crosscheck.networks import sampling
@@ -18,11 +17,13 @@ from crosscheck.reports import spreadsheet, written
 from crosscheck.reports.formats import markdown, terminal
 from crosscheck.reports.tables import Summary
 from crosscheck.reports.visible import visible
-from crosscheck.results import environment, finished, folder, outcome, rows, writer
+from crosscheck.results import environment, finished, outcome, rows
 from crosscheck.results.disk import files
 from crosscheck.results.journal import Journal, Unwritable, writing
 from crosscheck.runs import explain, explaining, gating, progress
 from crosscheck.runs.explain import Explained
+from crosscheck.runs.explaining import Explanation, Suspect
+from crosscheck.runs.output import folder, writer
 from crosscheck.runs.plan import Plan, Span, shard
 from crosscheck.runs.processes import supervised, worker
 from crosscheck.runs.processes.pool import Limits, Pool
@@ -57,6 +58,10 @@ class Conduct:
     @property
     def limits(self) -> Limits:
         return Limits(self.jobs or cores(), self.timeout, self.memory)
+
+
+Message = Callable[[Path, Plan, Suspect, Explanation], str]
+"""(the run's folder, its plan, a failing engine, what explains it) to what a person is told."""
 
 
 def cores() -> int:
@@ -115,8 +120,11 @@ def run(
     console: Console,
     ending: gating.Ending = gating.PLAINLY,
     conduct: Conduct | None = None,
+    message: Message | None = None,
 ) -> int:
     """Run the plan, write the folder, and end as asked; returns the exit status.
+
+    `message` puts into words what a function of the user's does wrong.
 
     Raises ValueError for bad input, before anything is computed or written, and
     journal.Unwritable where the disk is full: what was finished is kept then.
@@ -133,20 +141,20 @@ def run(
             sweep.complete(journal, plan, span, source, show, assembling.add)
         summary, explained = finish(assembling, plan, span, out, by_name, ending, conduct)
     status = end(out, summary, ending, console)
-    if ending.output_format == "full":
-        for said in _messages(plan, wanted.own, out, explained):
+    if ending.output_format == "full" and message is not None:
+        for said in _messages(plan, wanted.own, out, explained, message):
             console.print(f"\n{visible(said)}", markup=False, highlight=False, soft_wrap=True)
     return status
 
 
 def _messages(
-    plan: Plan, own: Sequence[str], out: Path, explained: Sequence[Explained]
+    plan: Plan, own: Sequence[str], out: Path, explained: Sequence[Explained], message: Message
 ) -> Iterator[str]:
     """What each failing function of the user's does wrong, as check() says it."""
     for name in own:
         mine = [one for one in explained if one.suspect.engine == name]
         if mine:
-            yield check.of_run(out, plan, *mine[0]).message()
+            yield message(out, plan, *mine[0])
 
 
 @contextmanager

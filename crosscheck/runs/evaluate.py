@@ -15,13 +15,12 @@ from crosscheck.engines.broken import Broken
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.engines.user import function as user_engine
 from crosscheck.engines.user.contained import described, loaded
-from crosscheck.networks import sampling
+from crosscheck.networks import sampling, watched
 from crosscheck.networks.network import Case
 from crosscheck.results import rows
 from crosscheck.runs import case_rows
 from crosscheck.runs.case_rows import Undrawn
 from crosscheck.runs.plan import Plan as Plan, Span
-from crosscheck.runs.processes import watched
 from crosscheck.runs.processes.attempts import (
     DRAWING,
     IN_PROCESS,

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Studies of the checker itself: its speed, its power, the atlas."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The verdict on a gradient, and what a row says of it."""

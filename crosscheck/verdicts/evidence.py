@@ -15,8 +15,8 @@ from crosscheck.bounds.fast import batched
 from crosscheck.bounds.records import Bound, Trace
 from crosscheck.bounds.statistical import Parts, Sensitivities, standard_deviations
 from crosscheck.exact import double_double, slices
+from crosscheck.networks import watched
 from crosscheck.networks.network import Array, Case, Enclosure
-from crosscheck.runs.processes import watched
 from crosscheck.verdicts.measures import Ruler
 
 HIGHEST_BITS = 4096

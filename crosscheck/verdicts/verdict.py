@@ -16,8 +16,8 @@ from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.bounds import stagewise
 from crosscheck.bounds.records import Bound
 from crosscheck.bounds.stagewise import ABSOLUTE_ONLY, Stagewise
+from crosscheck.networks import watched
 from crosscheck.networks.network import Array, Enclosure, Gradients, Tensors
-from crosscheck.runs.processes import watched
 from crosscheck.verdicts.evidence import Evidence
 from crosscheck.verdicts.measures import Measures, Ruler, end_to_end, flat
 

@@ -6,10 +6,10 @@ A new row needs no code here: it says what it is to be tried on, if that is not 
 import inspect
 from fractions import Fraction
 
-import libraries
 import numpy as np
 import pytest
 from scipy import special
+from support import libraries
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.primitives import transcendental

@@ -1,7 +1,7 @@
 """The audit's page in a real browser: from disk, with the network off, and on paper."""
 
 import pytest
-from browser import CHROMIUM, DRIVER, browser
+from support.browser import CHROMIUM, DRIVER, browser
 
 from crosscheck.audit.audit import Plan, audit
 from crosscheck.audit.reports import html

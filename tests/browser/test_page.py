@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, DRIVER, browser
-from invented import changed, failing
+from support.browser import CHROMIUM, DRIVER, browser
+from support.invented import changed, failing
 
 from crosscheck.reports import written
 

@@ -11,9 +11,9 @@ import time
 import pandas as pd
 import pytest
 
+from crosscheck.arithmetic.conventions import ARRAYS
 from crosscheck.cli import main
 from crosscheck.engines.user.function import DIALECTS
-from crosscheck.networks.conventions import ARRAYS
 from crosscheck.results import rows
 
 QUICK = ["--cases", "3", "--widths", "1-4", "--samples", "1-4", "--engines", "paper-contracted"]

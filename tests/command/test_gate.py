@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from invented import changed, mutations
+from support.invented import changed, mutations
 
 from crosscheck.cli import main
 from crosscheck.results import finished

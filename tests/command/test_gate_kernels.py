@@ -21,7 +21,7 @@ FIRST, LAST = map(int, os.environ.get("GATE_SEEDS", "0-1").split("-"))
 
 
 def made_on(folder, kernel, threads, cases, orders, dtypes, seed=0):
-    """The runs of tests/kernels.py with this kernel and so many threads, by name."""
+    """The runs of tests/support/kernels.py with this kernel and so many threads, by name."""
     variables = {
         "OPENBLAS_CORETYPE": kernel,
         "OPENBLAS_NUM_THREADS": threads,
@@ -30,7 +30,7 @@ def made_on(folder, kernel, threads, cases, orders, dtypes, seed=0):
     }
     if kernel == "Haswell":
         variables |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    program = Path(__file__).with_name("kernels.py")
+    program = Path(__file__).parents[1] / "support" / "kernels.py"
     subprocess.run(
         [sys.executable, program, folder, *map(str, (cases, orders, dtypes, seed))],
         env={**os.environ, **variables},

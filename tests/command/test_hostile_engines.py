@@ -209,7 +209,7 @@ def test_in_a_run_it_costs_its_own_cases_alone(kind, swept):
 SCRIPT = """
 import importlib, json, sys
 import crosscheck
-from crosscheck import explaining
+from crosscheck.runs import explaining
 
 explaining.SHRINKING_SECONDS = 0.0
 statuses = {}

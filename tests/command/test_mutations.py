@@ -7,7 +7,7 @@ import shutil
 
 import pyarrow as pa
 import pytest
-from invented import changed, mutations
+from support.invented import changed, mutations
 
 from crosscheck.cli import main
 from crosscheck.results import finished, journal, record

@@ -15,8 +15,9 @@ import pytest
 
 from crosscheck.cli import main
 from crosscheck.networks.distribution import Distribution
-from crosscheck.results import finished, folder, journal
+from crosscheck.results import finished, journal
 from crosscheck.results.disk import files
+from crosscheck.runs.output import folder
 from crosscheck.runs.plan import Plan
 from crosscheck.runs.processes.pool import Limits, Pool
 from crosscheck.runs.spread import sweep
@@ -329,7 +330,8 @@ def test_a_journal_that_leads_elsewhere_is_refused(tmp_path, command):
 
 SLOWLY = """
 import sys, time
-from crosscheck import cli, files
+from crosscheck.cli import main as cli
+from crosscheck.results.disk import files
 from crosscheck.reports import folder
 put, replace = files.put, folder.replace
 def slowly(*pair):

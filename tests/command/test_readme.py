@@ -10,7 +10,7 @@ import pytest
 
 import crosscheck
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 QUICK = {"cases": 12, "widths": (1, 6), "samples": (1, 6), "output": "sigmoid"}
 

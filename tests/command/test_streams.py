@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
-from invented import failing
 from rich.console import Console
+from support.invented import failing
 
 from crosscheck.cli import main, streams
 from crosscheck.reports import spreadsheet, written

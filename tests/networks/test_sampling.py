@@ -35,7 +35,8 @@ def test_any_order_gives_the_same_case():
 
 def test_another_process_gives_the_same_case():
     program = (
-        "from crosscheck import sampling; from crosscheck.networks.distribution import Distribution;"
+        "from crosscheck.networks import sampling; "
+        "from crosscheck.networks.distribution import Distribution;"
         "c = sampling.draw(Distribution(), 7, 23, 'float64');"
         "print(c.architecture.label, float(c.weights[0].ravel()[0]).hex(), c.id)"
     )

@@ -1,5 +1,7 @@
 """HIPS autograd's own differentiation, and a gradient that calls it, on trial."""
 
+# ruff: noqa: E402
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ anp = pytest.importorskip("autograd.numpy")
 
 from crosscheck.programs.frontends.frameworks import framework_of
 from crosscheck.programs.frontends.numpy.subject import subject
-from crosscheck.programs.program import Unreadable  # noqa: E402
+from crosscheck.programs.program import Unreadable
 from crosscheck.programs.trial.trial import Trial
 
 

@@ -1,17 +1,19 @@
 """JAX's functions read as programs: their values, their rules, their numbers, their refusals."""
 
+# ruff: noqa: E402
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
-import jax.numpy as jnp  # noqa: E402
-from zoo.jax import ZOO  # noqa: E402
+import jax.numpy as jnp
+from support.zoo.jax import ZOO
 
-from crosscheck.programs.evaluate import evaluate  # noqa: E402
+from crosscheck.programs.evaluate import evaluate
 from crosscheck.programs.frontends.jax.subject import owns, subject
-from crosscheck.programs.program import Unreadable  # noqa: E402
+from crosscheck.programs.program import Unreadable
 from crosscheck.programs.trial import judge, stages
 from crosscheck.programs.trial.judge import Exact
 from crosscheck.programs.trial.trial import Trial

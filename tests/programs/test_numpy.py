@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from zoo.numpy import ZOO
+from support.zoo.numpy import ZOO
 
 from crosscheck.programs.errors import analyse
 from crosscheck.programs.evaluate import evaluate

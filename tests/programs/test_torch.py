@@ -1,20 +1,22 @@
 """PyTorch's functions as programs: values, own gradients, and what is wrong in those."""
 
+# ruff: noqa: E402
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.zoo.torch import ZOO, Recurrent, layer_norm_by_hand  # noqa: E402
+from support.zoo.torch import ZOO, Recurrent, layer_norm_by_hand
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.primitives.table import PRIMITIVES
-from crosscheck.programs.derive import forward, reverse  # noqa: E402
-from crosscheck.programs.errors import Promise, analyse  # noqa: E402
-from crosscheck.programs.evaluate import evaluate  # noqa: E402
+from crosscheck.programs.derive import forward, reverse
+from crosscheck.programs.errors import Promise, analyse
+from crosscheck.programs.evaluate import evaluate
 from crosscheck.programs.frontends.torch import habits
 from crosscheck.programs.frontends.torch.subject import subject
-from crosscheck.programs.program import Unreadable  # noqa: E402
+from crosscheck.programs.program import Unreadable
 
 
 def drawn(leaves, seed=1):

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
-from invented import changed, failing
 from jsonschema import Draft202012Validator, ValidationError
 from scipy.stats import binom
+from support.invented import changed, failing
 
 from crosscheck.reports import proportions, quantiles, tables, words, worst, written
 from crosscheck.reports.formats import github, latex, markdown

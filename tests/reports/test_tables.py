@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from invented import changed, failing
 from rich.console import Console
+from support.invented import changed, failing
 
 from crosscheck.networks.distribution import Distribution
 from crosscheck.reports import quantiles, tables

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from invented import changed, mutations
 from scipy.stats import rankdata, wilcoxon
+from support.invented import changed, mutations
 
 from crosscheck.results import outcome
 from crosscheck.results.baseline import comparing, recording, shifts, stored

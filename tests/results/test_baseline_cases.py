@@ -16,7 +16,7 @@ SMALL = Distribution(widths=(1, 8), samples=(1, 8))
 
 DEFINITIONS = """
 import json
-from crosscheck import sampling
+from crosscheck.networks import sampling
 from crosscheck.distribution import Distribution
 of = Distribution(widths=(1, 16), samples=(1, 16))
 cases = [sampling.draw(of, 0, i, dtype) for i in range(40) for dtype in ("float64", "bfloat16")]

@@ -106,7 +106,7 @@ def test_nothing_is_left_in_the_users_folder(without, tmp_path):
     wrong = "inputs = inputs * (2 if len(inputs) > 2 and abs(inputs[0, 0]) == 1.25 else 1)"
     (tmp_path / "here" / "mine.py").write_text(MINE.format(wrong=wrong))
     text = (
-        "from crosscheck import sampling, shrinking\n"
+        "from crosscheck.faults import shrinking\nfrom crosscheck.networks import sampling\n"
         "from crosscheck.networks.distribution import Distribution\n"
         "from crosscheck.engines import callable\n"
         "from dataclasses import replace\n"

@@ -13,9 +13,15 @@ from crosscheck.faults.catalogue.table import CATALOGUE, FaultyEngine
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
 from crosscheck.reports.proportions import interval, with_intervals
-from crosscheck.results.baseline import comparison
 from crosscheck.studies import other_checkers
-from crosscheck.studies.power import caught, command, detection, false_alarms, page as pages
+from crosscheck.studies.power import (
+    caught,
+    command,
+    comparison,
+    detection,
+    false_alarms,
+    page as pages,
+)
 from crosscheck.studies.power.extent import SCALES, Examination, network, networks
 from crosscheck.studies.power.mistakes.viability import ExactGradient, viable
 from crosscheck.verdicts.evidence import Evidence

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from crosscheck.networks import watched
 from crosscheck.networks.distribution import Distribution
 from crosscheck.results import journal
 from crosscheck.runs import evaluate
 from crosscheck.runs.plan import Plan, Span
-from crosscheck.runs.processes import watched
 from crosscheck.studies.speed import stopwatch
 
 SMALL = Plan(

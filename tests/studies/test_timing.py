@@ -64,7 +64,7 @@ def test_a_process_has_its_threads_before_it_imports_a_library(monkeypatch):
 
 POOL_OF_XLA = """
 import os, sys
-from crosscheck import worker
+from crosscheck.runs.processes import worker
 worker.limit_threads(int(sys.argv[1]))
 import jax
 jax.jit(lambda x: x @ x)(jax.numpy.ones((300, 300))).block_until_ready()

@@ -16,8 +16,9 @@ import numpy as np
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.engines import registry
 from crosscheck.networks.network import Gradients
-from crosscheck.results import environment, finished, folder
+from crosscheck.results import environment, finished
 from crosscheck.runs import evaluate
+from crosscheck.runs.output import folder
 
 ENGINES = ("paper-contracted", "torch.backward")
 

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The operations that programs are made of, a row each: all that anybody asks of it."""

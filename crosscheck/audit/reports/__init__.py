@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The audit's reports, a format a file."""

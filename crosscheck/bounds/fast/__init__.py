@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The same bounds for many networks at once."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""A user's function as an engine: found, loaded, contained."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The catalogue of mistakes, a family a file."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""A function on trial: its rule, its numbers, and where they go wrong."""

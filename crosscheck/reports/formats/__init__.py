@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Reports of a run, a format a file."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The page of a run."""

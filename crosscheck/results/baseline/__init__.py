@@ -1,1 +1,1 @@
-"""TODO room."""
+"""A recorded run, and what another is held to by it."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Files and JSON that are as they should be."""

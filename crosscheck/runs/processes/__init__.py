@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Processes that engines run in, watched."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""A sweep over processes, machines and time."""

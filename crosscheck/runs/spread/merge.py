@@ -11,10 +11,11 @@ from pyarrow import parquet
 from rich.console import Console
 
 from crosscheck.networks.distribution import Distribution
-from crosscheck.results import finished, folder, outcome, writer
+from crosscheck.results import finished, outcome
 from crosscheck.results.disk import files
 from crosscheck.results.journal import writing
 from crosscheck.runs import command, gating
+from crosscheck.runs.output import folder, writer
 from crosscheck.runs.plan import Plan, Span, missing
 
 KINDS = ("cases", "errors", "pairs")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crosscheck.engines.user import sources
-from crosscheck.results import environment, folder, journal, rows
+from crosscheck.results import environment, journal, rows
 from crosscheck.results.journal import IN_RUN, Damaged, Journal, Tables
+from crosscheck.runs.output import folder
 from crosscheck.runs.plan import Plan, Span, blocks, missing
 
 

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""How much the checker sees: mistakes caught, mistakes named, false alarms."""

@@ -7,9 +7,15 @@ import pandas as pd
 
 from crosscheck.faults.catalogue.table import CATALOGUE
 from crosscheck.reports.proportions import with_intervals
-from crosscheck.results.baseline import comparison
 from crosscheck.results.disk import files
-from crosscheck.studies.power import detection, false_alarms, naming, page as pages, stagewise
+from crosscheck.studies.power import (
+    comparison,
+    detection,
+    false_alarms,
+    naming,
+    page as pages,
+    stagewise,
+)
 from crosscheck.studies.power.extent import Examination as Examination
 
 WHITE_BOX_CASES = 320

@@ -15,7 +15,7 @@ import pandas as pd
 
 from crosscheck.engines import registry
 from crosscheck.engines.interface import Engine
-from crosscheck.faults.catalogue import scale, table
+from crosscheck.faults.catalogue import scale, table as catalogue
 from crosscheck.faults.catalogue.fault import Fault
 from crosscheck.faults.catalogue.table import FaultyEngine, ScaledEngine
 from crosscheck.faults.diagnosis import Diagnosis, among
@@ -71,7 +71,7 @@ def trials(extent: Examination) -> list[WrongEngine]:
 
 
 def _single(dtype: str) -> Iterator[WrongEngine]:
-    for fault, parameters in table.variants():
+    for fault, parameters in catalogue.variants():
         if dtype in fault.dtypes:
             engine = FaultyEngine(fault, parameters)
             yield WrongEngine(ONE, dtype, engine, Hypothesis(fault, parameters), _is_square(fault))
@@ -83,7 +83,7 @@ def _pairs(dtype: str) -> Iterator[WrongEngine]:
     One that gives other numbers at every call has no gradient to put a factor on.
     """
     factors = 0
-    for fault, parameters in table.variants():
+    for fault, parameters in catalogue.variants():
         if dtype in fault.dtypes and fault.family != "scale" and fault.repeatable:
             factor = scale.SCALES[factors % len(scale.SCALES)]
             factors += 1

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""How fast it is, side by side with other libraries."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from crosscheck.engines.interface import Engine, Unsupported
-from crosscheck.runs.processes import watched
+from crosscheck.networks import watched
 
 ENGINE = "engine "
 """An engine's stage is this and its name."""

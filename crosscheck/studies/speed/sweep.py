@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from crosscheck.networks import watched
 from crosscheck.networks.distribution import Distribution
 from crosscheck.results import journal
 from crosscheck.runs import evaluate
 from crosscheck.runs.plan import Plan, Span, blocks
-from crosscheck.runs.processes import watched
 from crosscheck.runs.processes.attempts import Crew
 from crosscheck.runs.processes.pool import Limits, Pool
 from crosscheck.studies.speed import stopwatch

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The front end for JAX."""

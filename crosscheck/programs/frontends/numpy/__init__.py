@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The front end for NumPy, and for HIPS autograd on top of it."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Processes for the study, and an end to their time."""

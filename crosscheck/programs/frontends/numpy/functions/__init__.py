@@ -1,1 +1,1 @@
-"""TODO room."""
+"""What NumPy's functions are in primitives, by family."""

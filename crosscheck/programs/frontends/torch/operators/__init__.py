@@ -1,1 +1,1 @@
-"""TODO room."""
+"""What PyTorch's operators are in primitives, by family."""

@@ -145,6 +145,7 @@ def run(
 
     from rich.console import Console
 
+    from crosscheck.checking import check
     from crosscheck.networks.distribution import Distribution
     from crosscheck.runs import command
     from crosscheck.runs.gating import Ending
@@ -165,7 +166,7 @@ def run(
     held_to = Path(baseline) if baseline else None
     ending = Ending(output_format, formats, held_to, strict, speed)
     how = command.Conduct(memory=memory_limit, **conduct)
-    return command.run(plan, wanted, Path(out), Console(), ending, how)
+    return command.run(plan, wanted, Path(out), Console(), ending, how, check.message_of_run)
 
 
 @crosscheck.command()
