@@ -86,7 +86,7 @@ def test_a_file_that_computes_may_move_but_not_unnoticed(copy):
     package, code = copy
     before = code()
     (package / "room").mkdir()
-    (package / "oracle.py").rename(package / "room" / "balls.py")
+    (package / "exact" / "oracle.py").rename(package / "room" / "balls.py")
     moved = code()
     (package / "room" / "balls.py").write_text("")
     assert len({before, moved, code()}) == 3
