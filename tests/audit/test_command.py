@@ -16,7 +16,7 @@ def command(capsys, monkeypatch):
 
     def run(*words):
         with pytest.raises(SystemExit) as stopped:
-            main.main(["audit", "--architectures", "15", *words])
+            main(["audit", "--architectures", "15", *words])
         return (stopped.value.code, *capsys.readouterr())
 
     return run

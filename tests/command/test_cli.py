@@ -25,7 +25,7 @@ def command(capsys):
 
     def run(*words):
         with pytest.raises(SystemExit) as stopped:
-            main.main(list(words))
+            main(list(words))
         out, err = capsys.readouterr()
         return stopped.value.code, out, err
 

@@ -16,7 +16,7 @@ def command(capsys):
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stop:
-            main.main([str(argument) for argument in arguments])
+            main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return stop.value.code or 0, out, err
 

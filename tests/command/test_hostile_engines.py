@@ -331,7 +331,7 @@ def test_a_case_that_cannot_be_drawn_costs_itself(monkeypatch):
 def test_what_no_machine_can_hold_is_refused_in_a_sentence(options, sentence, tmp_path, capsys):
     words = ["run", "--engines", "paper", "--out", str(tmp_path / "r"), *options]
     with pytest.raises(SystemExit) as stopped:
-        main.main(words)
+        main(words)
     assert stopped.value.code == 2
     assert sentence in capsys.readouterr().err
 

@@ -28,7 +28,7 @@ def command(capsys):
 
     def call(*words):
         with pytest.raises(SystemExit) as stopped:
-            main.main(list(map(str, words)))
+            main(list(map(str, words)))
         return stopped.value.code, *capsys.readouterr()
 
     return call

@@ -25,7 +25,7 @@ def command(capsys):
 
     def run(*words):
         with pytest.raises(SystemExit) as stopped:
-            main.main(list(words))
+            main(list(words))
         return stopped.value.code, *capsys.readouterr()
 
     return run

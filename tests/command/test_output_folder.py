@@ -37,7 +37,7 @@ def command(capsys):
         signal.alarm(120)
         try:
             with pytest.raises(SystemExit) as stopped:
-                main.main(list(map(str, words)))
+                main(list(map(str, words)))
         finally:
             signal.alarm(0)
         return stopped.value.code, *capsys.readouterr()
@@ -67,7 +67,7 @@ def whole(parts, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "run"
     shutil.copytree(parts, sweep.journal_in(out))
     with pytest.raises(SystemExit) as stopped:
-        main.main([*RUN, "--out", str(out), "--resume", "--output-format", "concise"])
+        main([*RUN, "--out", str(out), "--resume", "--output-format", "concise"])
     assert stopped.value.code == 0
     return out
 
@@ -332,7 +332,7 @@ SLOWLY = """
 import sys, time
 from crosscheck.cli import main as cli
 from crosscheck.results.disk import files
-from crosscheck.reports import folder
+from crosscheck.runs.output import folder
 put, replace = files.put, folder.replace
 def slowly(*pair):
     time.sleep(0.03); put(*pair); time.sleep(0.03)
@@ -342,7 +342,7 @@ def told(*pair):
     try: replace(*pair)
     finally: files.put = put
 folder.replace = told
-cli.main(sys.argv[1:])
+cli(sys.argv[1:])
 """
 """The command, in which each renaming of the swap takes a while."""
 

@@ -97,7 +97,7 @@ def regression(made, put, tmp_path, capsys):
     bad = made(cases=4)
     bad.errors.loc[bad.errors["index"] == 3, "verdict"] = "DEFECT"
     with pytest.raises(SystemExit):
-        main.main(["baseline", str(good), "--out", str(tmp_path / "[µ")])
+        main(["baseline", str(good), "--out", str(tmp_path / "[µ")])
     return put(bad, "/red]".replace("/", "")), tmp_path / "[µ"
 
 
@@ -159,7 +159,7 @@ def test_names_that_look_like_markup_are_names(run, capsys, tmp_path):
                   ["baseline", run, "--out", tmp_path / "/red]"[1:]],
                   ["compare", run, tmp_path / "red]"]):  # fmt: skip
         with pytest.raises(SystemExit) as stopped:
-            main.main(list(map(str, words)))
+            main(list(map(str, words)))
         assert stopped.value.code == 0, capsys.readouterr().err
 
 
@@ -180,7 +180,7 @@ def test_a_folder_or_an_engine_may_be_called_so(name, tmp_path, capsys):
         str(folder / "[/]"),
     ]
     with pytest.raises(SystemExit) as stopped:
-        main.main(words)
+        main(words)
     shown = capsys.readouterr()
     assert stopped.value.code == 3, shown.err
     assert "\x1b" not in shown.out

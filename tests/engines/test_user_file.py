@@ -64,7 +64,7 @@ def project(folder, factor=2, processes="", name="mine.py"):
 
 def run(out, *words):
     with pytest.raises(SystemExit) as stopped:
-        main.main(["run", *SMALL, "--cases", "3", "--jobs", "1", "--out", str(out), *words])
+        main(["run", *SMALL, "--cases", "3", "--jobs", "1", "--out", str(out), *words])
     return stopped.value.code
 
 
@@ -72,14 +72,14 @@ def test_neighbours_and_postponed_annotations_in_parent_and_workers(tmp_path, ca
     own = project(tmp_path / "here")
     assert run(tmp_path / "run", "--engine", own) == 0, capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        main.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
+        main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
     assert stopped.value.code == 0
 
 
 def test_the_test_to_copy_finds_the_neighbours(tmp_path, capsys):
     own = project(tmp_path / "here", factor=1)
     with pytest.raises(SystemExit) as stopped:
-        main.main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
+        main(["reproduce", "s0-i1-float64", "--engine", own, *SMALL[:4]])
     assert stopped.value.code == 1
     text = capsys.readouterr().out.partition("A test to copy:\n\n")[2]
     (tmp_path / "test_copied.py").write_text(text)

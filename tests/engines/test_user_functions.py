@@ -263,7 +263,7 @@ def test_a_run_holds_a_function_to_its_second_call_too(tmp_path, capsys):
     words = ["--layers", "2-2", "--cases", "6", "--output", "identity", "--dtypes", "float64"]
     own = ["--engine", f"{tmp_path / 'mine.py'}:gradient", "--jobs", "1"]
     with pytest.raises(SystemExit) as stopped:
-        main.main(["run", *own, *words, "--out", str(tmp_path / "run")])
+        main(["run", *own, *words, "--out", str(tmp_path / "run")])
     assert stopped.value.code == 1
     assert "it accumulates: each call" in capsys.readouterr().out
 

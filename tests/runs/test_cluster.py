@@ -93,7 +93,7 @@ def test_the_rows_are_the_same_though_a_worker_is_killed(cluster):
 def test_no_scheduler_is_a_sentence(tmp_path, capsys):
     words = ["run", "--cases", "1", "--dask", "tcp://127.0.0.1:1", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
-        main.main(words)
+        main(words)
     assert stopped.value.code == 2
     err = capsys.readouterr().err
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in err

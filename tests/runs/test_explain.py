@@ -34,7 +34,7 @@ def test_the_page_groups_defects_by_what_explains_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(HALVED)
     with pytest.raises(SystemExit) as stop:
-        main.main(["run", "--engine", "mine.py:gradient", "--cases", "12", *SMALL, "--out", "r",
+        main(["run", "--engine", "mine.py:gradient", "--cases", "12", *SMALL, "--out", "r",
                   "--format", "html,json"])  # fmt: skip
     assert stop.value.code == 1
     groups = json.loads((tmp_path / "r" / "report.json").read_text())["defects"]

@@ -78,7 +78,7 @@ def run(cluster, tmp_path, capsys, monkeypatch):
     def runs(engine):
         out = ["--out", str(tmp_path / "run"), "--dtypes", "float64", "--timeout", "20", "-q"]
         with pytest.raises(SystemExit) as stopped:
-            main.main(["run", "--engine", engine, *SMALL, *out, "--dask", cluster])
+            main(["run", "--engine", engine, *SMALL, *out, "--dask", cluster])
         table = tmp_path / "run" / "cases.parquet"
         cases = pd.read_parquet(table) if table.exists() else None
         return stopped.value.code, capsys.readouterr().err, cases

@@ -34,7 +34,7 @@ def command(*words):
 def here(capsys, *words):
     """(status, stdout, stderr) of the command, in this process."""
     with pytest.raises(SystemExit) as stopped:
-        main.main(list(map(str, words)))
+        main(list(map(str, words)))
     return stopped.value.code, *capsys.readouterr()
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from crosscheck.cli import main
+from crosscheck.cli import commands, main
 from crosscheck.studies.other_checkers import GRADIENT_CHECKERS
 from crosscheck.studies.speed import actions, command, plots
 from crosscheck.verdicts.evidence import Evidence
@@ -151,13 +151,13 @@ def test_the_parts_of_a_verdict_have_a_column_each():
 
 def test_an_unknown_part_is_bad_input(capsys):
     with pytest.raises(SystemExit) as stopped:
-        main.main(["bench", "--only", "dreams"])
+        main(["bench", "--only", "dreams"])
     assert stopped.value.code == 2
     assert "unknown part 'dreams': known are gradients" in capsys.readouterr().err
 
 
 def test_every_part_is_measured_if_nothing_is_said():
-    (only,) = [option for option in main.bench.params if option.name == "only"]
+    (only,) = [option for option in commands.bench.params if option.name == "only"]
     assert only.default.split(",") == list(command.PARTS) == list(command.HEADINGS)
 
 
@@ -175,7 +175,7 @@ def test_the_tables_are_written_with_a_picture_beside(tmp_path, monkeypatch, cap
     monkeypatch.setattr(command, "run", lambda parts, extent: {"gradients": table})
     out = tmp_path / "new" / "speed.md"
     with pytest.raises(SystemExit) as stopped:
-        main.main(["bench", "--only", "gradients", "--largest", "9", "--out", str(out)])
+        main(["bench", "--only", "gradients", "--largest", "9", "--out", str(out)])
     assert not stopped.value.code
     written = out.read_text()
     assert "0.5 (0.4 – 0.6)" in written
