@@ -204,7 +204,7 @@ def test_the_line_that_is_wrong_is_the_one_whose_exact_value_mends_the_gradient(
     wrong = report.errors[report.errors["verdict"] == "DEFECT"]
     assert len(wrong) == {"factor": 4, "slope": 3, "total": 1}[next(iter(how))]
     assert wrong["first_wrong"].str.contains(f"{operation} (", regex=False).all()
-    assert wrong["first_wrong"].str.contains("test_gradchecking.py:").all()
+    assert wrong["first_wrong"].str.contains("test_gradcheck.py:").all()
 
 
 def test_random_arguments_are_a_function_of_seed_and_index_and_failures_shrink(layer):

@@ -271,7 +271,7 @@ def _asks(x):
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (_opaque, r"pure_callback is an operation that is not read at .*test_programs_jax.py:\d+"),
+        (_opaque, r"pure_callback is an operation that is not read at .*test_jax.py:\d+"),
         (_asks, "asks for a value while it is traced"),
         (lambda x: jnp.abs(jnp.fft.fft(x)).sum(), "complex numbers are not read yet|fft is an"),
         (lambda x: jax.lax.while_loop(lambda y: y.sum() < 1, lambda y: y, x), "went round more"),

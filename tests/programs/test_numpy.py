@@ -116,7 +116,7 @@ def test_wrong_gradients_are_other_derivatives_and_named_with_their_line(mistake
     assert "DEFECT" in {one.verdict for one in judged.findings}
     assert judge.WRONG in {one.rule for one in judged.findings}
     (wrong,) = wrong_rules(trial.custom_rules())
-    assert "test_programs_numpy.py:" in wrong.source
+    assert "test_numpy.py:" in wrong.source
     assert wrong.name == gradient.__name__
 
 

@@ -253,7 +253,7 @@ def test_what_cannot_be_read_says_where_and_what_to_write(name):
     trial = subject.subject(function, [np.array([0.5, 1.5, -1.0])])
     with pytest.raises(Unreadable, match=words) as refused:
         trial.primal()
-    assert "test_programs_numpy_functions.py:" in str(refused.value)
+    assert "test_numpy_functions.py:" in str(refused.value)
 
 
 def test_decisions_are_recorded_with_their_line():
@@ -266,7 +266,7 @@ def test_decisions_are_recorded_with_their_line():
     assert len(holds) == 2
     assert holds[0].startswith("the branch at ")
     assert "np.argmax at " in holds[1]
-    assert all("test_programs_numpy_functions.py:" in sentence for sentence in holds)
+    assert all("test_numpy_functions.py:" in sentence for sentence in holds)
 
 
 def test_the_arguments_stay_as_they_are():

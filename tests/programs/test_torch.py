@@ -90,9 +90,9 @@ def test_a_wrong_function_is_not_the_derivative_of_its_forward_and_is_named_with
     assert rule_distance(on_trial, "backward", [np.ones(())]) > 1e6
     (rule,) = on_trial.custom_rules()
     assert rule.name == "DoubledGelu"
-    assert "test_programs_torch.py:" in rule.source
+    assert "test_torch.py:" in rule.source
     line = DoubledGelu.backward.__code__.co_firstlineno
-    assert rule.written.endswith(f"test_programs_torch.py:{line}")
+    assert rule.written.endswith(f"test_torch.py:{line}")
     arrays = [*rule.inputs, np.ones((4, 3))]
     ours = reverse(rule.primal)
     said = exact(rule.rule, arrays)[rule.rule.outputs[1]]
@@ -166,9 +166,7 @@ def test_views_writes_and_what_is_held_constant_are_read_as_autograd_has_them(
 
 def test_what_cannot_be_read_is_named_with_its_line_and_a_way_out():
     on_trial = subject(lambda x: torch.linalg.eigvalsh(x @ x.T).sum(), (torch.randn(3, 3),), {})
-    with pytest.raises(
-        Unreadable, match=r"test_programs_torch\.py:\d+ cannot be read: .*reference="
-    ):
+    with pytest.raises(Unreadable, match=r"test_torch\.py:\d+ cannot be read: .*reference="):
         on_trial.primal()
 
 

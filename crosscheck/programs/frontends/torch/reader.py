@@ -22,6 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crosscheck.arithmetic.primitives.row import Array
+from crosscheck.programs.frontends.torch.operators import (  # noqa: F401  (they enter their rows)
+    layers,
+    moves,
+    sums,
+    windows,
+)
 from crosscheck.programs.frontends.torch.operators.table import (
     DECIDED,
     FRESH,
