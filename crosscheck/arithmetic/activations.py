@@ -76,11 +76,18 @@ def positive(a: Any) -> Any:
     return (value > 0).astype(dtype)
 
 
-def _sigmoid(z: Any) -> tuple[Any, Any]:
-    """σ and σ′ from one exponential, without cancellation."""
-    e = np.exp(-np.abs(z))
+def sigmoid_of(negative: Array, e: Any) -> tuple[Any, Any]:
+    """σ and σ′ without cancellation, from e = exp(-|z|) and where z is negative.
+
+    For any type of numbers: float64, long double, double-doubles.
+    """
     c = 1 / (1 + e)
-    return np.where(z < 0, e * c, c), e * c * c
+    small = e * c
+    return np.where(negative, small, c), small * c
+
+
+def _sigmoid(z: Any) -> tuple[Any, Any]:
+    return sigmoid_of(z < 0, np.exp(-np.abs(z)))
 
 
 def _sigmoid_in_float64(z: Array) -> tuple[Array, Array]:

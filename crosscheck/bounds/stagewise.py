@@ -19,6 +19,7 @@ import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.costs import COSTS
+from crosscheck.arithmetic.error_free import bits_of_slice, leading, two_sum, unit_of_slice
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
 from crosscheck.bounds.float64 import cost_scale
@@ -123,32 +124,17 @@ def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact
     largest have no room above them for the split, and leave the product unknown.
     """
     n = left.shape[1]
-    bits = (53 - int(np.ceil(np.log2(max(n, 2)))) - 2) // 2
-    high, row = _leading(left, bits, axis=1)
-    wide, column = _leading(right, bits, axis=0)
+    bits = bits_of_slice(4 * max(n, 2))
+    row, column = (np.abs(x).max(axis=k, keepdims=True) for k, x in ((1, left), (0, right)))
+    high, wide = (leading(x, unit_of_slice(y, bits)) for x, y in ((left, row), (right, column)))
     hi = high @ wide
     lo = high @ (right - wide) + (left - high) @ right
-    radius = 2.2 * (n + 1) ** 2 * 2.0**-53 * 2.0 ** (1 - bits) * (row * column)
+    radius = 2.2 * (n + 1) ** 2 * 2.0 ** (-53 - bits) * (row * column)
     if bias is not None:
-        total = hi + bias
-        lo = lo + _two_sum_error(hi, np.broadcast_to(bias, hi.shape), total)
-        hi = total
+        hi, rounded = two_sum(hi, np.broadcast_to(bias, hi.shape))
+        lo = lo + rounded
     known = np.isfinite(hi) & np.isfinite(lo)
     return Exact(hi, lo, np.where(known, radius + 2.0**-1060, np.inf))
-
-
-def _leading(matrix: Array, bits: int, axis: int) -> tuple[Array, Array]:
-    """The leading `bits` bits below each row's (or column's) largest entry, and that entry."""
-    largest = np.abs(matrix).max(axis=axis, keepdims=True)
-    _, exponent = np.frexp(largest)
-    shift = np.ldexp(1.5, exponent + 53 - bits)
-    return (matrix + shift) - shift, largest
-
-
-def _two_sum_error(a: Array, b: Array, total: Array) -> Array:
-    """a + b - fl(a + b), exactly (Knuth)."""
-    part = total - a
-    return (a - (total - part)) + (b - part)
 
 
 class Work:

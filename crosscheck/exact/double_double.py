@@ -17,12 +17,22 @@ entries of a row and a column: an absolute term of the bound.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from crosscheck.arithmetic import rounding_rules
+from crosscheck.arithmetic.activations import sigmoid_of
 from crosscheck.arithmetic.costs import COSTS
+from crosscheck.arithmetic.error_free import (
+    Pair,
+    bits_of_slice,
+    exact,
+    fast_two_sum,
+    leading,
+    two_sum,
+    unit_of_slice,
+)
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
 from crosscheck.bounds import float64, reverse
@@ -41,17 +51,6 @@ LEAST_EXPONENTIALS = 200
 """Exponentials from which on ours are faster than xprec's."""
 
 SOURCE = "double-double"
-
-
-class Pair(NamedTuple):
-    """hi + lo, two float64 arrays of one shape, |lo| <= ulp(hi) / 2."""
-
-    hi: Array
-    lo: Array
-
-    @property
-    def transposed(self) -> "Pair":
-        return Pair(self.hi.T, self.lo.T)
 
 
 @lru_cache
@@ -76,52 +75,25 @@ def pair_of(array: Any) -> Pair:
     return Pair(both[..., 0].copy(), both[..., 1].copy())
 
 
-def exact(array: Array) -> Pair:
-    """A float array as a pair."""
-    hi = array.astype(np.float64)
-    return Pair(hi, np.zeros_like(hi))
-
-
-def two_sum(a: Array, b: Array) -> Pair:
-    """a + b without any error: the rounded sum, and what was rounded (Knuth)."""
-    total = a + b
-    shifted = total - a
-    return Pair(total, (a - (total - shifted)) + (b - shifted))
-
-
 def _slices(pair: Pair, bits: int, axis: int) -> tuple[Array, Array, Array]:
     """Two pieces of `bits` bits under the largest entry along the axis, and the rest."""
     largest = np.abs(pair.hi).max(axis, keepdims=True, initial=0.0)
-    _, exponent = np.frexp(largest)
-    first_unit = np.ldexp(1.5, exponent + (52 - bits))
-    first = (pair.hi + first_unit) - first_unit
+    first = leading(pair.hi, unit_of_slice(largest, bits))
     rest = pair.hi - first
-    second_unit = np.ldexp(1.5, exponent + (52 - 2 * bits))
-    second = (rest + second_unit) - second_unit
+    second = leading(rest, unit_of_slice(largest, 2 * bits))
     return first, second, (rest - second) + pair.lo
 
 
 def sliced_product(a: Pair, b: Pair) -> Pair:
     """a b for a (m, n) and b (n, k), as BLAS products of slices; see `sliced_error`."""
-    bits = _bits(a.hi.shape[1])
+    bits = bits_of_slice(2 * a.hi.shape[1])
     a1, a2, a3 = _slices(a, bits, 1)
     b1, b2, b3 = _slices(b, bits, 0)
     first = a1 @ b1
     second = np.hstack([a1, a2]) @ np.vstack([b2, b1])
     rest = np.hstack([a1, a2, a3]) @ np.vstack([b3, b2 + b3, b1 + (b2 + b3)])
     total = two_sum(first, second)
-    return Pair(*normalised(total.hi, total.lo + rest))
-
-
-def _bits(n: int) -> int:
-    """Bits of a piece, so that a sum of 2 n products of pieces is exact in float64."""
-    return (53 - int(np.ceil(np.log2(2 * n))) - 2) // 2
-
-
-def normalised(hi: Array, lo: Array) -> tuple[Array, Array]:
-    """The same sum with the leading part rounded from it (Dekker)."""
-    total = hi + lo
-    return total, lo - (total - hi)
+    return fast_two_sum(total.hi, total.lo + rest)
 
 
 def sliced_error(a: Array, b: Array) -> Array:
@@ -132,7 +104,7 @@ def sliced_error(a: Array, b: Array) -> Array:
     adding the whole to the rest 5 n.
     """
     n = a.shape[1]
-    share = 26 * n * n * 2.0 ** (-2 * _bits(n) - 53)
+    share = 26 * n * n * 2.0 ** (-2 * bits_of_slice(2 * n) - 53)
     rows = a.max(1, initial=0.0)[:, None]
     columns = b.max(0, initial=0.0)[None]
     error: Array = share * rows * columns
@@ -155,14 +127,8 @@ def sigmoid(z: Pair) -> tuple[Pair, Pair]:
     """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
     of_z, negative = wide(z), z.hi < 0
     exponential = exp if z.hi.size >= LEAST_EXPONENTIALS else np.exp
-    return sigmoid_of(negative, exponential(np.where(negative, of_z, -of_z)))
-
-
-def sigmoid_of(negative: Array, e: Any) -> tuple[Pair, Pair]:
-    """The same from e = exp(-|z|), in xprec's dtype, and where z is negative."""
-    c = 1 / (1 + e)
-    small = e * c
-    return pair_of(np.where(negative, small, c)), pair_of(small * c)
+    value, slope = sigmoid_of(negative, exponential(np.where(negative, of_z, -of_z)))
+    return pair_of(value), pair_of(slope)
 
 
 def identity(z: Pair) -> tuple[Pair, None]:
@@ -215,8 +181,8 @@ def times(a: Pair, b: Pair) -> Pair:
 
 def residual(a: Pair, targets: Array, scale: float) -> Pair:
     """2 scale (a - targets), where they cancel too: the difference of leading parts is exact."""
-    leading = two_sum(a.hi, -targets)
-    difference = Pair(*normalised(leading.hi, leading.lo + a.lo))
+    gap = two_sum(a.hi, -targets)
+    difference = fast_two_sum(gap.hi, gap.lo + a.lo)
     return pair_of(wide(difference) * 2 / float(round(1 / scale)))
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck.networks.network import Array
+from crosscheck.arithmetic.error_free import Pair, fast_two_sum
+from crosscheck.arithmetic.formats import Array
 
 STEPS = 64
 """Intervals in a factor of 2."""
@@ -127,49 +128,82 @@ def _fine_constants() -> FineConstants:
         return FineConstants(np.array(high), np.array(low), float(lead), float(step - lead))
 
 
-def exp_of_pair(x: Array, low: Array) -> tuple[Array, Array]:
+def exp_of_pair(x: Array, low: Array) -> Pair:
     """exp(x + low) as a pair, for -88 <= x <= 0 and |low| at most an ulp of x.
 
     As above, with more steps: what is behind the leading bits of a power and of r is small enough
     for float64. The products of those leading bits are exact.
     """
-    high, rest, step, step_rest = _fine_constants()
+    k, r, behind = _reduced(x, low)
+    curved = _curved_part(r)
+    _add_growth(curved, r, _expm1_of_tiny(behind))
+    leading, rest = _times_power(k, r, curved)
+    return _scaled(leading, rest, k)
+
+
+def _reduced(x: Array, low: Array) -> tuple[Array, Array, Array]:
+    """k, whole; r; and what is behind r of float64: x + low = k ln 2 / 8192 + r + behind."""
+    _, _, step, step_rest = _fine_constants()
     k = np.rint(x * (1 / step))
     r = x - k * step
-    k_whole = k.astype(np.int64)
+    whole = k.astype(np.int64)
     k *= -step_rest
     k += low
-    behind = k * 0.5  # exp(behind) - 1 from here on
-    behind *= k
-    behind += k
-    tail = r * (1 / 120)
+    return whole, r, k
+
+
+def _expm1_of_tiny(x: Array) -> Array:
+    """exp(x) - 1, by two terms."""
+    value = x * 0.5
+    value *= x
+    value += x
+    return value
+
+
+def _curved_part(r: Array) -> Array:
+    """exp(r) - 1 - r, to r^5 / 5!."""
+    value = r * (1 / 120)
     for reciprocal in (1 / 24, 1 / 6, 1 / 2):
-        tail += reciprocal
-        tail *= r
-    tail *= r
-    cross = r + tail
-    cross += 1
-    cross *= behind
-    tail += cross  # exp(r + behind) - 1 - r from here on
+        value += reciprocal
+        value *= r
+    value *= r
+    return value
+
+
+def _add_growth(curved: Array, r: Array, growth: Array) -> None:
+    """exp(r) - 1 - r becomes exp(r + t) - 1 - r, for growth = exp(t) - 1."""
+    whole = r + curved
+    whole += 1
+    whole *= growth
+    curved += whole
+
+
+def _times_power(k: Array, r: Array, curved: Array) -> tuple[Array, Array]:
+    """2^(k / 8192 mod 1) (1 + r + curved): its leading part, and the small rest.
+
+    The leading bits of the power and of r are multiplied exactly.
+    """
+    high, low, _, _ = _fine_constants()
+    place = k & (FINE_STEPS - 1)
+    power, of_rest = high.take(place), low.take(place)
     leading = r + R_SHIFT
     leading -= R_SHIFT
     small = r - leading
-    small += tail
-    tail += r
-    j = k_whole & (FINE_STEPS - 1)
-    of_high, of_rest = high.take(j), rest.take(j)
-    leading *= of_high
-    small *= of_high
-    tail *= of_rest
-    tail += of_rest
-    small += tail
-    total = of_high + leading
-    of_high -= total
-    of_high += leading
-    small += of_high
-    value = total + small
-    total -= value
-    total += small
-    k_whole >>= FINE_STEPS.bit_length() - 1
-    power = k_whole.astype(np.int32)  # whose ldexp is three times as fast
-    return np.ldexp(value, power), np.ldexp(total, power)
+    small += curved
+    curved += r
+    leading *= power
+    small *= power
+    curved *= of_rest
+    curved += of_rest
+    small += curved
+    total, rounded = fast_two_sum(power, leading)
+    small += rounded
+    return total, small
+
+
+def _scaled(leading: Array, rest: Array, k: Array) -> Pair:
+    """Their sum as a pair, times 2^(k / 8192) for the whole powers in it."""
+    hi, lo = fast_two_sum(leading, rest)
+    k >>= FINE_STEPS.bit_length() - 1
+    power = k.astype(np.int32)  # whose ldexp is three times as fast
+    return Pair(np.ldexp(hi, power), np.ldexp(lo, power))

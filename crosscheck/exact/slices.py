@@ -25,11 +25,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crosscheck.arithmetic.activations import sigmoid_of
+from crosscheck.arithmetic.error_free import (
+    Pair,
+    bits_of_slice,
+    fast_two_sum,
+    leading,
+    unit_of_slice,
+)
 from crosscheck.arithmetic.rounding_rules import ALLOWANCE
 from crosscheck.bounds import float64
 from crosscheck.bounds.records import Bound, Trace
 from crosscheck.exact import double_double, exponential
-from crosscheck.exact.double_double import Pair
 from crosscheck.networks.buffers import kept
 from crosscheck.networks.network import Array, Case, Enclosure, Tensors
 
@@ -95,7 +102,7 @@ class Cutting(NamedTuple):
     @classmethod
     def of(cls, n: int, wide: bool = False) -> "Cutting":
         """So few bits that sums of 2 n products of pieces are exact in float64."""
-        return cls((51 - math.ceil(math.log2(2 * n))) // 2, wide)
+        return cls(bits_of_slice(2 * n), wide)
 
     def cut(self, hi: Array, lo: Array | None, largest: float | None = None) -> Cut:
         """The pieces of hi + lo, of bits under its largest entry."""
@@ -103,16 +110,11 @@ class Cutting(NamedTuple):
             largest = float(np.abs(hi).max())
         if not 1 / MOST_CUT <= largest <= MOST_CUT:
             largest = math.inf
-        _, exponent = math.frexp(largest)
-        unit = math.ldexp(1.5, exponent + 52 - self.bits)
         rooms = kept.rooms(3, hi.shape)
-        first = np.add(hi, unit, rooms[0])
-        first -= unit
+        first = leading(hi, unit_of_slice(largest, self.bits), rooms[0])
         rest, second = np.subtract(hi, first, rooms[1]), None
         if not self.wide:
-            unit = math.ldexp(1.5, exponent + 52 - 2 * self.bits)
-            second = np.add(rest, unit, rooms[2])
-            second -= unit
+            second = leading(rest, unit_of_slice(largest, 2 * self.bits), rooms[2])
             rest -= second
         if lo is not None:
             rest += lo
@@ -150,10 +152,7 @@ def product(a: Cut, b: Cut) -> Pair:
     of_lo -= total
     hi += of_lo
     rest += hi  # hi + lo - total, exactly (Knuth), with the rest
-    np.add(total, rest, hi)
-    total -= hi
-    total += rest
-    return Pair(hi, total)
+    return fast_two_sum(total, rest, hi)
 
 
 def _product_of_one_piece(a: Cut, b: Cut) -> Pair:
@@ -161,10 +160,7 @@ def _product_of_one_piece(a: Cut, b: Cut) -> Pair:
     hi, lo = a.first.dot(b.first, rooms[0]), a.first.dot(b.rest, rooms[1])
     total = a.rest.dot(b.hi, rooms[2])
     lo += total
-    total = np.add(hi, lo, rooms[2])
-    hi -= total
-    hi += lo
-    return Pair(total, hi)
+    return fast_two_sum(hi, lo, rooms[2])
 
 
 class Evaluated(NamedTuple):
@@ -296,8 +292,9 @@ def _sigmoid(z: Pair, size: Array) -> tuple[Pair, Pair]:
     """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
     low = np.copysign(1.0, z.hi)
     low *= z.lo
-    e = Pair(*exponential.exp_of_pair(-size, -low))
-    return double_double.sigmoid_of(z.hi < 0, double_double.wide(e))
+    e = double_double.wide(exponential.exp_of_pair(-size, -low))
+    value, slope = sigmoid_of(z.hi < 0, e)
+    return double_double.pair_of(value), double_double.pair_of(slope)
 
 
 MOST_LONG = 1024
@@ -319,9 +316,8 @@ def _long_sigmoid(z: Pair) -> tuple[Pair, Pair]:
     np.abs(e, e)
     np.negative(e, e)
     np.exp(e, e)
-    c = 1 / (e + 1)
-    e *= c
-    return _pair_of_long(np.where(z.hi < 0, e, c)), _pair_of_long(e * c)
+    value, slope = sigmoid_of(z.hi < 0, e)
+    return _pair_of_long(value), _pair_of_long(slope)
 
 
 def _pair_of_long(array: Array) -> Pair:

@@ -4,6 +4,7 @@ import flint
 import numpy as np
 import pytest
 
+from crosscheck.arithmetic.error_free import Pair
 from crosscheck.exact import double_double as dd
 from crosscheck.exact.exponential import MOST_OF_PAIR, error_of_pair, exp, exp_of_pair
 
@@ -19,7 +20,7 @@ def test_it_is_as_accurate_as_the_bound_takes_it_to_be(spread):
     """2^-96 is what a sigmoid of ten units of 2^-98 has room for."""
     rng = np.random.default_rng(0)
     hi = -rng.uniform(0, spread, 300)
-    x = dd.Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 300))
+    x = Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 300))
     got = dd.pair_of(exp(dd.wide(x)))
     precision = flint.ctx.prec
     flint.ctx.prec = 300

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck.arithmetic import rounding_rules
+from crosscheck.arithmetic import error_free, rounding_rules
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.bounds import float64, reverse
-from crosscheck.exact import double_double, exponential, oracle, slices
+from crosscheck.exact import exponential, oracle, slices
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
 from crosscheck.verdicts.evidence import Evidence, first_disagreement, prepare
@@ -94,12 +94,12 @@ def test_cases_that_are_prepared_together_are_enclosed_as_each_alone():
 
 def wrong_sigmoid(*given):
     a, slope = right_sigmoid(*given)
-    return a, double_double.exact(slope.hi)
+    return a, error_free.exact(slope.hi)
 
 
 def wrong_long_sigmoid(z):
     a, slope = right_long_sigmoid(z)
-    return a, double_double.exact(slope.hi * (1 + 2.0**-50))
+    return a, error_free.exact(slope.hi * (1 + 2.0**-50))
 
 
 def wrong_product(a, b):
@@ -142,7 +142,7 @@ def test_sigmoids_in_long_double_are_as_accurate_as_their_error_says(spread):
 
     rng = np.random.default_rng(2)
     hi = rng.uniform(-spread, spread, 500)
-    z = double_double.Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 500))
+    z = error_free.Pair(hi, np.spacing(hi) * rng.uniform(-0.5, 0.5, 500))
     precision = ctx.prec
     ctx.prec = 300
     try:
@@ -175,8 +175,8 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
             a, slope = right_sigmoid(z, size)
             relative = 5 * kappa * 2.0**-53 * rng.choice([-1.0, 1.0], size.shape)
             return (
-                double_double.Pair(a.hi, a.lo + relative * a.hi),
-                double_double.Pair(slope.hi, slope.lo + relative * slope.hi),
+                error_free.Pair(a.hi, a.lo + relative * a.hi),
+                error_free.Pair(slope.hi, slope.lo + relative * slope.hi),
             )
 
         monkeypatch.setattr(slices, "_sigmoid", spoiled)
@@ -194,7 +194,7 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
             if next(calls) != at:
                 return right
             error = kappa * least[operation] * rng.choice([-1.0, 1.0], right.hi.shape)
-            return double_double.Pair(right.hi, right.lo + error)
+            return error_free.Pair(right.hi, right.lo + error)
 
         monkeypatch.setattr(slices, "product", spoiled)
         where = found.inner if operation in found.inner else found.last
