@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+import crosscheck
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.arithmetic.primitives.table import PRIMITIVES
@@ -18,7 +19,7 @@ from crosscheck.programs.errors import is_short
 from crosscheck.programs.evaluate import IRRATIONAL
 from crosscheck.programs.program import FLOATS, Builder, Operation, Unreadable
 
-OUTSIDE = (os.path.dirname(jax.__file__), os.path.dirname(os.path.dirname(__file__)))
+OUTSIDE = (os.path.dirname(jax.__file__), os.path.dirname(crosscheck.__file__))
 """Where the frames of JAX and of crosscheck lie, which are not the user's."""
 
 TRIPS = 100_000

@@ -19,7 +19,7 @@ OURS = tuple(
 )
 """Where code is not the user's, beside HIPS autograd."""
 
-ENTRY = os.path.join(OURS[2], "programs", "from_numpy.py")
+ENTRY = os.path.join(OURS[2], "programs", "frontends", "numpy", "subject.py")
 """Who called the user's code: above it no frame is the user's any more."""
 
 AUTOGRAD = f"{os.sep}site-packages{os.sep}autograd{os.sep}"

@@ -41,7 +41,7 @@ from crosscheck.programs.program import Builder, Unreadable
 INSTEAD = "pass reference=, a composite of plain operations with the same value"
 OWN = (
     os.path.dirname(torch.__file__),
-    os.path.dirname(__file__),
+    os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
     sysconfig.get_paths()["stdlib"],
     "<frozen",
     "<eval_with_key",
