@@ -1,7 +1,7 @@
 """Reads a program off PyTorch while it runs: every ATen operation, after autograd and functorch.
 
 Numbers are at hand, so integers, indices and branches are known; operations that have no row in
-`torch_operators` are followed into PyTorch's own decomposition.
+`OPERATORS` are followed into PyTorch's own decomposition.
 """
 
 import os
@@ -21,13 +21,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+import crosscheck
 from crosscheck.arithmetic.primitives.row import Array
-from crosscheck.programs.frontends.torch.operators import (  # noqa: F401  (they enter their rows)
-    layers,
-    moves,
-    sums,
-    windows,
-)
+from crosscheck.programs.frontends.torch.operators import layers, moves, sums, windows
 from crosscheck.programs.frontends.torch.operators.table import (
     DECIDED,
     FRESH,
@@ -38,10 +34,13 @@ from crosscheck.programs.frontends.torch.operators.table import (
 from crosscheck.programs.frontends.torch.storage import FORMATS, Memory, as_array
 from crosscheck.programs.program import Builder, Unreadable
 
+FAMILIES = (layers, moves, sums, windows)
+"""The modules that enter rows into OPERATORS when they are imported."""
+
 INSTEAD = "pass reference=, a composite of plain operations with the same value"
 OWN = (
     os.path.dirname(torch.__file__),
-    os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
+    os.path.dirname(crosscheck.__file__),
     sysconfig.get_paths()["stdlib"],
     "<frozen",
     "<eval_with_key",
