@@ -379,6 +379,43 @@ def power(
 
 
 @crosscheck.command()
+@click.option("--function", help="One function, such as torch.special.i0 or softplus.")
+@click.option("--framework", type=click.Choice(["torch", "jax"]), help="One framework alone.")
+@click.option("--dtype", "dtypes", type=Names(), default="float64,float32", show_default=True)
+@click.option("--quick", is_flag=True, help="A coarse grid, float64, one mode: for CI.")
+@click.option("--exhaustive", is_flag=True, help="All numbers of 16-bit formats; a dense grid.")
+@click.option("--compare", type=click.Path(dir_okay=False), help="An earlier atlas.csv.")
+@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--name", default="atlas", show_default=True, help="Files are called so.")
+@click.option("--jobs", type=whole(1), default=2, show_default=True)
+def atlas(
+    function: str | None,
+    framework: str | None,
+    dtypes: tuple[str, ...],
+    quick: bool,
+    exhaustive: bool,
+    compare: str | None,
+    out: str,
+    name: str,
+    jobs: int,
+) -> int:
+    """Judge the derivatives of the functions of PyTorch and JAX; 1 is newly wrong."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from crosscheck.studies.atlas import command
+    from crosscheck.studies.atlas.run import Asked
+
+    if quick and exhaustive:
+        raise click.UsageError("--quick and --exhaustive exclude each other")
+    density = "quick" if quick else "exhaustive" if exhaustive else "default"
+    asked = Asked(function, framework, dtypes[:1] if quick else dtypes, density, jobs)
+    old = Path(compare) if compare else None
+    return command.main(asked, Path(out), old, name, Console())
+
+
+@crosscheck.command()
 def engines() -> None:
     """List the engines: where each is from, and the precisions it takes."""
     from crosscheck.engines import listing

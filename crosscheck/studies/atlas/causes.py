@@ -1,0 +1,179 @@
+"""Why a derivative is wrong at a point: what over- and underflowed, and where NaN came from.
+
+The framework's own operations, forward and backward, are watched one by one at that point. An
+intermediate that is ∞ where its operands were finite and no pole was met has overflowed; one that
+is 0 or subnormal where a product or power of numbers was asked for has underflowed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crosscheck.arithmetic.formats import FORMATS, Array
+from crosscheck.studies.atlas.definition import Call
+from crosscheck.studies.atlas.engines import ROWS, function
+
+POLES = ("div", "reciprocal", "rsqrt", "log", "pow", "integer_pow", "atanh", "digamma", "lgamma")
+"""Operations that are rightly infinite where an operand is 0."""
+
+PRODUCTS = (
+    *("mul", "div", "exp", "exp2", "pow", "integer_pow", "square", "reciprocal", "rsqrt"),
+    *("sigmoid", "logistic", "_softmax", "prod", "reduce_prod", "erfc", "mm", "bmm", "dot"),
+    *("dot_general", "linalg_vector_norm", "norm", "addcmul", "cosh", "sinh"),
+)
+"""Operations whose result is 0 or subnormal by underflow alone where no operand is."""
+
+
+class Happened(NamedTuple):
+    """What was seen at a point: over- and underflows, and where NaN began, in their order."""
+
+    flows: tuple[str, ...] = ()
+    nan: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The first of it, in words."""
+        return self.nan or (self.flows[0] if self.flows else "")
+
+
+Step = tuple[str, Sequence[Array], Sequence[Array]]
+"""An operation: its name, operands, results."""
+
+
+def seen(call: Call, dtype: str, at: float, vector: bool = False) -> Happened:
+    """What happens in the framework's derivative at this point; nothing where it cannot be seen.
+
+    With `vector` the point is repeated, as in the snippet of that kind.
+    """
+    steps = {"torch": _torch_steps, "jax": _jax_steps}[call.framework]
+    f = function(call.framework, call.expression)
+    try:
+        with np.errstate(all="ignore"):
+            return _judged(steps(f, dtype, np.full((ROWS,) if vector else (), at)), dtype)
+    except Exception:
+        return Happened()  # an operation that cannot be watched explains nothing
+
+
+def _judged(steps: Iterator[Step], dtype: str) -> Happened:
+    least = FORMATS[dtype].smallest_normal
+    flows, nan = [], ""
+    for name, operands, results in steps:
+        flow = _flow(name, operands, results, least)
+        if flow:
+            flows.append(f"{flow} in {name}")
+        if not nan:
+            nan = _nan(name, operands, results)
+    return Happened(tuple(flows), nan)
+
+
+def _flow(name: str, operands: Sequence[Array], results: Sequence[Array], least: float) -> str:
+    """ "overflow", "underflow" or nothing."""
+    for result in results:
+        if _overflowed(name, operands, result):
+            return "overflow"
+        if name in PRODUCTS and _underflowed(operands, result, least):
+            return "underflow"
+    return ""
+
+
+def _overflowed(name: str, operands: Sequence[Array], result: Array) -> bool:
+    infinite = np.isinf(result)
+    if not infinite.any() or not all(np.isfinite(x).all() for x in operands):
+        return False
+    return not (name.startswith(POLES) and any((x == 0).any() for x in operands))
+
+
+def _underflowed(operands: Sequence[Array], result: Array, least: float) -> bool:
+    small = np.abs(result) < least
+    for x in operands:
+        normal = np.isfinite(x) & (np.abs(x) >= least)
+        try:
+            small = small & normal
+        except ValueError:  # a reduction: all operands have to be normal
+            small = small & normal.all()
+    return bool(small.any())
+
+
+def _nan(name: str, operands: Sequence[Array], results: Sequence[Array]) -> str:
+    """How the first NaN came about."""
+    if not any(np.isnan(x).any() for x in results) or any(np.isnan(x).any() for x in operands):
+        return ""
+    zero = any((x == 0).any() for x in operands)
+    infinite = any(np.isinf(x).any() for x in operands)
+    if zero and infinite:
+        return f"0 × ∞ in {name}"
+    return f"0 / 0 in {name}" if zero else f"∞ - ∞ in {name}" if infinite else f"NaN in {name}"
+
+
+def _torch_steps(f: Callable[[Any], Any], dtype: str, at: Array) -> Iterator[Step]:
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    steps: list[Step] = []
+
+    class Watch(TorchDispatchMode):
+        """Keeps what each operation was given and returned."""
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            result = func(*args, **(kwargs or {}))
+            steps.append((_name(func), _arrays(args), _arrays((result,))))
+            return result
+
+    def _arrays(given: Sequence[Any]) -> list[Array]:
+        leaves, _ = torch.utils._pytree.tree_flatten(given)
+        tensors = [x for x in leaves if isinstance(x, torch.Tensor) and x.is_floating_point()]
+        return [t.detach().to(torch.float64).numpy().copy() for t in tensors]
+
+    with Watch():
+        x = torch.tensor(at).to(getattr(torch, dtype)).requires_grad_(True)
+        f(x).sum().backward()
+    return iter(steps)
+
+
+def _name(func: Any) -> str:
+    name: str = func.overloadpacket.__name__
+    return name
+
+
+CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
+
+
+def _jax_steps(f: Callable[[Any], Any], dtype: str, at: Array) -> Iterator[Step]:
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(dtype == "float64"):
+        x = jnp.asarray(at, dtype)
+        closed = jax.make_jaxpr(jax.grad(lambda x: f(x).sum()))(x)
+        steps: list[Step] = []
+        _run(closed.jaxpr, closed.consts, [x], steps)
+    return iter(steps)
+
+
+def _run(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], steps: list[Step]) -> Any:
+    """Evaluate the equations one by one; calls are entered."""
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *operands], strict=True))
+    for equation in jaxpr.eqns:
+        given = [v.val if hasattr(v, "val") else values[v] for v in equation.invars]
+        results = _applied(equation, given, steps)
+        values.update(zip(equation.outvars, results, strict=True))
+    return [v.val if hasattr(v, "val") else values[v] for v in jaxpr.outvars]
+
+
+def _applied(equation: Any, given: Sequence[Any], steps: list[Step]) -> Any:
+    inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+    if equation.primitive.name in CALLS and inner is not None:
+        body = getattr(inner, "jaxpr", inner)
+        return _run(body, getattr(inner, "consts", ()), given, steps)
+    result = equation.primitive.bind(*given, **equation.params)
+    results = result if equation.primitive.multiple_results else [result]
+    steps.append((equation.primitive.name, _floating(given), _floating(results)))
+    return results
+
+
+def _floating(values: Sequence[Any]) -> list[Array]:
+    arrays = [np.asarray(v) for v in values]
+    return [a.astype(np.float64) for a in arrays if a.dtype.kind in "fV"]

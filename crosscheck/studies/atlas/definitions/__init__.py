@@ -1,0 +1,1 @@
+"""Tables of functions by family: a module a family, which has DEFINITIONS."""

@@ -1,0 +1,1 @@
+"""The mathematics of definitions: value and two derivatives in balls."""

@@ -1,0 +1,1 @@
+"""The atlas as files for people: Markdown, and a page."""

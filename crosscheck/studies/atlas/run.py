@@ -1,0 +1,174 @@
+"""The atlas on request: which functions, in which processes, from the journal to the files."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import TimeoutError
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crosscheck.results import environment
+from crosscheck.results.disk import files
+from crosscheck.studies.atlas import catalogue, engines
+from crosscheck.studies.atlas.definition import FRAMEWORKS, Call
+from crosscheck.studies.atlas.examine import Examined, Row, Trial, Truth, examine
+
+SECONDS = 600
+"""The longest that one function may take before it is given up."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for; everything, where nothing is named."""
+
+    function: str | None = None
+    framework: str | None = None
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    density: str = "default"
+    jobs: int = 2
+
+    def calls(self) -> dict[str, list[Call]]:
+        """By definition. Raises ValueError for what is not known."""
+        if self.framework not in (None, *FRAMEWORKS):
+            raise ValueError(f"unknown framework {self.framework!r}: known are torch, jax")
+        return catalogue.chosen(self.function, self.framework)
+
+
+class Task(NamedTuple):
+    """One definition with its names in the frameworks: what a process does at once."""
+
+    definition: str
+    calls: Sequence[Call]
+    asked: Asked
+    journal: Path
+
+
+def cases(task: Task) -> Iterator[tuple[Call, str, Path]]:
+    """(call, format, file of the journal)."""
+    for call in task.calls:
+        for dtype in task.asked.dtypes:
+            name = "\0".join((call.framework, call.expression, call.definition, dtype))
+            digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
+            yield call, dtype, task.journal / f"{digest}.json"
+
+
+def study(task: Task) -> None:
+    """Examine what the journal does not have yet; each case is kept as soon as it is done."""
+    truth = Truth(catalogue.all_definitions()[task.definition])
+    truth.certify()
+    for call, dtype, path in cases(task):
+        if path.exists():
+            continue
+        begun = path.with_suffix(".begun")
+        files.write(begun, "")
+        keep(path, examine(Trial(call, dtype, truth, task.asked.density), _modes(task, call)))
+        begun.unlink()
+
+
+def _modes(task: Task, call: Call) -> Sequence[str]:
+    modes = engines.MODES[call.framework]
+    return modes[:1] if task.asked.density == "quick" else modes
+
+
+def keep(path: Path, examined: Examined) -> None:
+    """Write a case into the journal, whole."""
+    content = examined._asdict() | {"rows": [row._asdict() for row in examined.rows]}
+    files.write(path, json.dumps(content))
+
+
+def kept(path: Path) -> Examined:
+    """A case of the journal."""
+    content = json.loads(files.read(path))
+    rows = [Row(**row) for row in content.pop("rows")]
+    return Examined(**content, rows=rows)
+
+
+def run(asked: Asked, out: Path, tell: Callable[[str], None]) -> list[Examined]:
+    """Examine all that is asked for, going on from an unfinished journal in `out`.
+
+    Frameworks that are not installed are told of and not covered. Raises ValueError for bad input.
+    """
+    selected = asked.calls()
+    present = {name for name in FRAMEWORKS if engines.installed(name)}
+    covered = {
+        name: [call for call in calls if call.framework in present]
+        for name, calls in selected.items()
+    }
+    journal = _journal(asked, out)
+    tasks = [Task(name, calls, asked, journal) for name, calls in covered.items() if calls]
+    done = sum(path.exists() for task in tasks for *_, path in cases(task))
+    if done:
+        tell(f"going on: {done} cases are in the journal")
+    for k, message in enumerate(_studied(tasks, asked.jobs), 1):
+        if message:
+            tell(message)
+        if k % 20 == 0:
+            tell(f"{k} of {len(tasks)} functions")
+    return [kept(path) for task in tasks for *_, path in cases(task) if path.exists()]
+
+
+def _journal(asked: Asked, out: Path) -> Path:
+    """The journal's folder, named by all that its cases depend on."""
+    source = resources.files("crosscheck.studies.atlas")
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(str(source)).rglob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(json.dumps([environment.versions(), asked.density]).encode())
+    folder = out / ".atlas" / digest.hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    for begun in folder.glob("*.begun"):
+        begun.unlink()
+    return folder
+
+
+def _studied(tasks: Sequence[Task], jobs: int) -> Iterator[str]:
+    """A message of each task that is done: empty, or what went wrong with it."""
+    if len(tasks) < 2 or jobs == 1:
+        for task in tasks:
+            study(task)
+            yield ""
+        return
+    import multiprocessing
+
+    from pebble import ProcessPool
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPool(jobs, context=context, initializer=_enter) as pool:
+        futures = [(task, pool.schedule(study, (task,), timeout=SECONDS)) for task in tasks]
+        for task, future in futures:
+            yield _outcome(task, future, pool)
+
+
+def _outcome(task: Task, future: Any, pool: Any) -> str:
+    """Wait for a task; where its process ended, what it had begun is given up, the rest done."""
+    from pebble import ProcessExpired
+
+    while True:
+        try:
+            future.result()
+            return ""
+        except (TimeoutError, ProcessExpired) as error:
+            reason = "took too long" if isinstance(error, TimeoutError) else "ended its process"
+            if not _given_up(task, reason):
+                return f"{task.definition}: {reason}"
+            future = pool.schedule(study, (task,), timeout=SECONDS)
+
+
+def _given_up(task: Task, reason: str) -> bool:
+    """Keep the case that was begun as a failure; whether there was one."""
+    for call, dtype, path in cases(task):
+        if path.with_suffix(".begun").exists():
+            argument = catalogue.all_definitions()[task.definition].argument
+            names = (task.definition, call.framework, call.function, argument, dtype)
+            keep(path, Examined(*names, {}, None, [], [], {"reverse": reason}))
+            path.with_suffix(".begun").unlink()
+            return True
+    return False
+
+
+def _enter() -> None:
+    from crosscheck.runs.processes import worker
+
+    worker.limit_threads()
