@@ -1,7 +1,8 @@
 """An evaluation in float64 with all that it passes through, and the bound made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crosscheck.networks.network import Array, Tensors
 
@@ -47,3 +48,15 @@ class Bound:
     overflow: str | None
     kinks: Sequence[int]
     growth: float
+
+
+class Limits(NamedTuple):
+    """What one pass of the rules gives: the float64 gradient it was made of, and a B for each rule.
+
+    `gradient` is as `Architecture.tensor_names`; `least` as in `reverse.by_rules`: the least E by
+    any of the rules.
+    """
+
+    gradient: Sequence[Array]
+    bounds: Sequence[Bound]
+    least: Mapping[str, float]

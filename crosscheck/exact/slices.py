@@ -365,3 +365,8 @@ def enclose(
     if not share <= most:
         return None
     return Enclosure(found.hi, found.lo, limits.tensors.times(share), SOURCE, BITS)
+
+
+def enclose_widely(found: Evaluated, limits: Bound, least: Mapping[str, float]) -> Enclosure | None:
+    """The same with a radius that is of use to prove by, not to measure."""
+    return enclose(found, limits, least, WIDEST_SHARE)

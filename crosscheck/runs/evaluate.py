@@ -15,6 +15,7 @@ from crosscheck.engines.broken import Broken
 from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
 from crosscheck.engines.user import function as user_engine
 from crosscheck.engines.user.contained import described, loaded
+from crosscheck.exact.enclosure import first_disagreement
 from crosscheck.networks import sampling, watched
 from crosscheck.networks.network import Case
 from crosscheck.results import rows
@@ -32,7 +33,7 @@ from crosscheck.runs.processes.attempts import (
 )
 from crosscheck.verdicts import columns as portion
 from crosscheck.verdicts.columns import Ordered, Portion
-from crosscheck.verdicts.evidence import Evidence, first_disagreement, prepare
+from crosscheck.verdicts.evidence import Evidence, prepare
 from crosscheck.verdicts.verdict import Claim, Standing, decide, judge_together
 
 

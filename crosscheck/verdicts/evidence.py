@@ -5,36 +5,24 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from crosscheck.arithmetic import rounding_rules
 from crosscheck.arithmetic.promise import Arithmetic, plain
 from crosscheck.arithmetic.rounding_rules import Rules
 from crosscheck.bounds import float64, orders, reverse
 from crosscheck.bounds.fast import batched
-from crosscheck.bounds.records import Bound, Trace
+from crosscheck.bounds.records import Bound, Limits, Trace
 from crosscheck.bounds.statistical import Parts, Sensitivities, standard_deviations
-from crosscheck.exact import double_double, slices
+from crosscheck.exact import enclosure, slices
 from crosscheck.networks import watched
 from crosscheck.networks.network import Array, Case, Enclosure
 from crosscheck.verdicts.measures import Ruler
-
-HIGHEST_BITS = 4096
-"""Working precision beyond which the oracle gives up doubling."""
-
-RADIUS_SHARE = 2.0**-20
-"""The oracle's precision doubles until every radius is at most this share of B."""
-
-LEAST_RADIUS = 2.0**-1070
-"""Below this a radius is float64's own underflow, which no working precision mends."""
 
 
 class Evidence:
     """What a case is judged by: its float64 trace, its enclosure, and bounds by arithmetic.
 
     Each is computed when first needed and kept; the bounds of `expected` arithmetics are made
-    together, which is cheaper. float64 engines are judged by pairs of doubles (`sliced`,
-    `double_double`) or the oracle's balls, narrower ones by the float64 trace and the bound on it.
+    together, which is cheaper.
     """
 
     def __init__(self, case: Case, expected: Iterable[Arithmetic] = ()) -> None:
@@ -63,17 +51,18 @@ class Evidence:
         """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
         key = (arithmetic, absolute)
         if key not in self._bounds and not absolute and arithmetic in self.joined:
-            self._bound_joined()
+            self.take(self._limits(self.trace))
         if key not in self._bounds:
             self._bounds[key] = orders.for_order(self.case, self.trace, arithmetic, absolute)
         return self._bounds[key]
 
-    def _bound_joined(self) -> None:
-        """B of the arithmetics that are joined, and what the reference's radius needs."""
+    @watched.stage("float64 gradient and B")
+    def _limits(self, trace: Trace) -> Limits:
+        """B of the arithmetics that are joined, by this evaluation, and the least E."""
         rules, least = self.rules, dict[str, float]()
         of = rules[0] if len(rules) == 1 else rounding_rules.together(tuple(rules))
-        found = reverse.by_rules(self.case, self.trace, of, least)
-        self.take(found, self.trace.tensors(), least)
+        bounds = reverse.by_rules(self.case, trace, of, least)
+        return Limits(trace.tensors(), bounds, least)
 
     @property
     def plain(self) -> Arithmetic:
@@ -91,12 +80,11 @@ class Evidence:
         """The rules of that pass."""
         return [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
 
-    def take(
-        self, bounds: Sequence[Bound], gradient: Sequence[Array], least: Mapping[str, float]
-    ) -> None:
-        """What a pass with `rules` found: the float64 gradient with it, and the least E."""
-        self._bounds |= {(of, False): b for of, b in zip(self.joined, bounds, strict=True)}
-        self._gradient, self._least = gradient, least
+    def take(self, limits: Limits) -> None:
+        """Keep what a pass with `rules` gave."""
+        pairs = zip(self.joined, limits.bounds, strict=True)
+        self._bounds |= {(arithmetic, False): bound for arithmetic, bound in pairs}
+        self._gradient, self._least = limits.gradient, limits.least
 
     @watched.stage("ℓ2 and stagewise")
     def sensitivities(self, arithmetic: Arithmetic) -> Sensitivities:
@@ -121,67 +109,41 @@ class Evidence:
     def enclosure(self) -> Enclosure:
         """The exact gradient, by the cheapest reference whose radius suffices."""
         if self._enclosure is None:
-            narrower = self.case.dtype != "float64"
-            self._enclosure = self._from_float64() if narrower else self._for_float64()
+            self._enclosure = self._chosen()
         return self._enclosure
+
+    def _chosen(self) -> Enclosure:
+        limits = self.bound(self.plain)
+        if self.case.dtype == "float64":
+            return enclosure.cheapest(self.case, lambda: self.trace, limits, self._least)
+        return enclosure.by_float64(self.case, self._gradient or self.trace.tensors(), limits)
 
     @cached_property
     def wide_enclosure(self) -> Enclosure | None:
         """An enclosure to prove by that errors are below B: cheaper, and perhaps wide.
 
-        None where there is none. B is made of its evaluation, if it is not there already.
+        None where there is none. B is made of its evaluation, if it is not there already and
+        something is proved of that evaluation.
         """
         if self._enclosure is not None or self.case.dtype != "float64":
             return self.enclosure
-        found = slices.evaluate(self.case, wide=True)
-        if found is None:
+        evaluated = slices.evaluate(self.case, wide=True)
+        if evaluated is None:
             return None
-        first = not self._bounds
-        if first:
-            self.trace = found.trace
-        limits = self.bound(self.plain)
-        enclosure = slices.enclose(found, limits, self._least, slices.WIDEST_SHARE)
-        if first and enclosure is None:
-            # Nothing is proved of that evaluation: B is made of another.
-            del self.trace
-            self._bounds.clear()
-        return enclosure
-
-    def _from_float64(self) -> Enclosure:
-        """The trace, with the bound at u = 2^-53 as its radius."""
-        limits = self.bound(self.plain)
-        exact = self._gradient or self.trace.tensors()
-        radius = reverse.of_evaluation(self.case, limits)
-        nothing = self.case.architecture.split(np.zeros(radius.flat.size))
-        return Enclosure(exact, nothing, radius, "float64", 53)
-
-    def _for_float64(self) -> Enclosure:
-        """The cheapest whose radius suffices: slices, double-doubles, balls."""
-        limits = self.bound(self.plain)
-        of_slices = slices.evaluate(self.case)
-        found = slices.enclose(of_slices, limits, self._least) if of_slices else None
-        if found is not None:
-            return found
-        found = double_double.enclose(self.case, self.trace)
-        narrow = found is not None and _is_narrow(found, limits.tensors)
-        return found if found is not None and narrow else self._balls()
-
-    def _balls(self) -> Enclosure:
-        """Balls whose radii are small against the least bound, as far as precision goes."""
-        from crosscheck.exact import oracle
-
-        allowed = self.bound(self.plain).tensors
-        bits = oracle.START_BITS
-        enclosure = oracle.enclose(self.case, bits)
-        while bits < HIGHEST_BITS and not _is_narrow(enclosure, allowed):
-            bits *= 2
-            enclosure = oracle.enclose(self.case, bits)
-        return enclosure
+        if self._bounds:
+            return slices.enclose_widely(evaluated, self.bound(self.plain), self._least)
+        limits = self._limits(evaluated.trace)
+        bound = limits.bounds[self.joined.index(self.plain)]
+        proof = slices.enclose_widely(evaluated, bound, limits.least)
+        if proof is not None:
+            self.trace = evaluated.trace
+            self.take(limits)
+        return proof
 
 
 @watched.stage("float64 gradient and B")
 def prepare(evidence: Sequence[Evidence]) -> None:
-    """Make the float64 gradients and contracted bounds of many cases together; see `abreast`."""
+    """Make the float64 gradients and contracted bounds of many cases together; see `batched`."""
     groups: dict[tuple[Any, ...], list[Evidence]] = {}
     for one in evidence:
         if batched.supports(one.case):
@@ -190,30 +152,11 @@ def prepare(evidence: Sequence[Evidence]) -> None:
             groups.setdefault(key, []).append(one)
     for group in groups.values():
         together = batched.evaluate([one.case for one in group], group[0].rules)
-        for one, found in zip(group, together, strict=True):
-            if found:
-                one.take(found.bounds, found.gradient, found.least)
+        for one, limits in zip(group, together, strict=True):
+            if limits:
+                one.take(limits)
 
 
 def _joins(arithmetic: Arithmetic) -> bool:
     """Whether its bound can be made in one pass with others."""
     return arithmetic.order == "contracted" and arithmetic.accumulate is None
-
-
-def first_disagreement(one: Enclosure, other: Enclosure) -> int | None:
-    """The first tensor on which two enclosures of one gradient have an entry apart, if any."""
-    parts = zip(one.hi, one.lo, one.radius, other.hi, other.lo, other.radius, strict=True)
-    for which, (h, l, r, g, k, s) in enumerate(parts):
-        # Two differences of doubles a few roundings apart; the slack covers their own rounding.
-        room = (r + s) * (1 + 2.0**-40) + 2.0**-104 * np.abs(h) + LEAST_RADIUS
-        if np.any(np.abs((h - g) + (l - k)) > room):
-            return which
-    return None
-
-
-def _is_narrow(enclosure: Enclosure, allowed: Sequence[Array]) -> bool:
-    """Whether every radius is at most 2^-20 of what the bound allows."""
-    return all(
-        bool(np.all(radius <= RADIUS_SHARE * most + LEAST_RADIUS))
-        for radius, most in zip(enclosure.radius, allowed, strict=True)
-    )

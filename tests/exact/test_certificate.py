@@ -6,11 +6,12 @@ import pytest
 from flint import arb, arb_mat
 
 from crosscheck.exact import certificate, oracle, slices
+from crosscheck.exact.enclosure import first_disagreement
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Architecture
 from crosscheck.runs import evaluate
-from crosscheck.verdicts.evidence import Evidence, first_disagreement
+from crosscheck.verdicts.evidence import Evidence
 
 
 @pytest.mark.parametrize("index", [1, 2, 3, 6, 8, 9, 12])

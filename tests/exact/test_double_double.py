@@ -11,9 +11,10 @@ from crosscheck.arithmetic.error_free import exact
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.bounds import float64, reverse
 from crosscheck.exact import double_double as dd, oracle, slices
+from crosscheck.exact.enclosure import RADIUS_SHARE
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
-from crosscheck.verdicts.evidence import RADIUS_SHARE, Evidence
+from crosscheck.verdicts.evidence import Evidence
 
 
 def overlap(found, balls):

@@ -11,9 +11,10 @@ from crosscheck.arithmetic import error_free, rounding_rules
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.bounds import float64, reverse
 from crosscheck.exact import exponential, oracle, slices
+from crosscheck.exact.enclosure import first_disagreement
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
-from crosscheck.verdicts.evidence import Evidence, first_disagreement, prepare
+from crosscheck.verdicts.evidence import Evidence, prepare
 
 PLAIN = rounding_rules.rules_of(Arithmetic("float64"))
 

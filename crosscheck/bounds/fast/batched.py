@@ -11,7 +11,6 @@ column of ones for it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,19 +21,8 @@ from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
 from crosscheck.bounds import float64
 from crosscheck.bounds.fast.batched_rules import Shapes, add_negligible, rounding_of
-from crosscheck.bounds.records import Bound
-from crosscheck.networks.network import Array, Case, Tensors
-
-
-class Found(NamedTuple):
-    """A network's float64 gradient, as `Architecture.tensor_names`, and a bound for each rule.
-
-    `least` is as in `bound.by_rules`: the least E by any of the rules, in float64.
-    """
-
-    gradient: Tensors
-    bounds: list[Bound]
-    least: dict[str, float]
+from crosscheck.bounds.records import Bound, Limits
+from crosscheck.networks.network import Array, Case
 
 
 def supports(case: Case) -> bool:
@@ -43,18 +31,18 @@ def supports(case: Case) -> bool:
     return not any(ACTIVATIONS[name].kinks for name in names)
 
 
-def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Found | None]:
+def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Limits | None]:
     """The gradients of these cases and their bounds by each of the rules, as `bound.by_rules`.
 
     The cases have one dtype, the same activations and one cost. None where a quantity
     may overflow, or errors are so large that magnitudes need more room: those are for `bound`.
     """
     order = sorted(range(len(cases)), key=lambda i: -cases[i].architecture.layers)
-    found: list[Found | None] = [None] * len(cases)
+    limits: list[Limits | None] = [None] * len(cases)
     with np.errstate(all="ignore"):
         for place, one in zip(order, Pass([cases[i] for i in order], rules).run(), strict=True):
-            found[place] = one
-    return found
+            limits[place] = one
+    return limits
 
 
 class Level:
@@ -135,7 +123,7 @@ class Pass:
         self.largest = float(np.min(flat.largest))
         self.safe = self.rounding.together.safe / self.unscaled
 
-    def run(self) -> Iterator[Found | None]:
+    def run(self) -> Iterator[Limits | None]:
         """What was found of each network, in the order of the pass."""
         below: Level | None = None
         for level in reversed(self.levels):
@@ -153,16 +141,16 @@ class Pass:
         for i, (case, depth) in enumerate(zip(self.cases, self.depths, strict=True)):
             certain = not self.doubtful[i] and self.growth[i] <= allowance
             mine = [gradients[j][i] for j in range(depth - 1, -1, -1)]
-            yield self._found(case, np.concatenate(mine, axis=1), i) if certain else None
+            yield self._limits(case, np.concatenate(mine, axis=1), i) if certain else None
 
-    def _found(self, case: Case, rows: Array, i: int) -> Found:
+    def _limits(self, case: Case, rows: Array, i: int) -> Limits:
         """`rows` are the values of all tensors, and E by each rule."""
         rows[1:] *= rounding_rules.EVALUATION_SLACK
         kinks = [0] * len(case.architecture.tensor_names)
         growth = float(self.growth[i])
         gradient, *errors = map(case.architecture.split, rows)
         bounds = [Bound(of, None, kinks, growth) for of in errors]
-        return Found(gradient, bounds, self.least[i])
+        return Limits(gradient, bounds, self.least[i])
 
     def _watch(self, level: Level, shapes: Shapes, error: Array, names: Sequence[str]) -> Array:
         """Mark the networks where something may overflow; the largest E of each.
