@@ -55,13 +55,17 @@ class Question:
             return None
         return frameworks.subject(self.reference, args, kwargs, self.gradient, self.wrt)
 
-    def judged(self, trial: Trial) -> list[Judged]:
-        """The verdicts in every mode that was asked for, or that applies."""
-        return [trial.judge(mode) for mode in self._modes(trial.subject)]
+    def judged(self, trial: Trial, first: bool = True) -> list[Judged]:
+        """The verdicts in every mode that was asked for, or that applies.
 
-    def _modes(self, subject: Subject) -> list[str]:
+        The habits of use are tried on the first set of arguments alone.
+        """
+        return [trial.judge(mode) for mode in self._modes(trial.subject, first)]
+
+    def _modes(self, subject: Subject, first: bool) -> list[str]:
         if self.modes is None:
-            return [mode for mode in subject.modes if mode not in OPTIONAL_MODES]
+            left_out = OPTIONAL_MODES if first else OPTIONAL_MODES | set(subject.habits)
+            return [mode for mode in subject.modes if mode not in left_out]
         for mode in self.modes:
             if mode not in subject.modes:
                 known = ", ".join(subject.modes)
@@ -122,7 +126,7 @@ def _tried(
     question: Question, args: Sequence[Any], kwargs: Mapping[str, Any], index: int, kind: str
 ) -> Tried:
     trial = question.trial(args, kwargs)
-    return Tried(index, kind, trial, question.judged(trial))
+    return Tried(index, kind, trial, question.judged(trial, first=index == 0))
 
 
 def _drawn(

@@ -90,7 +90,7 @@ def check(asked: Asked) -> GradientReport:
     for index in range(asked.cases):
         args, kwargs = made(make, asked.seed, index)
         trial = question.trial(args, kwargs)
-        tried.append(Tried(index, "", trial, question.judged(trial)))
+        tried.append(Tried(index, "", trial, question.judged(trial, index == 0)))
         if not _takes_generator(make):
             break
     return gradient_report.of(asked.seed, tried)

@@ -16,7 +16,7 @@ from crosscheck.programs.trial.trial import Trial
 class Made:
     """A subject whose programs are given, and whose engine evaluates its rule in its format."""
 
-    framework, name, modes = "made", "made", ("reverse",)
+    framework, name, modes, habits = "made", "made", ("reverse",), ()
 
     def __init__(self, primal: Program, rule: Program | None, arrays: Sequence[np.ndarray]) -> None:
         self._primal, self._rule = primal, rule

@@ -11,10 +11,10 @@ from support.zoo.torch import ZOO, Recurrent, layer_norm_by_hand
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.primitives.table import PRIMITIVES
+from crosscheck.programs import cotangents
 from crosscheck.programs.derive import forward, reverse
 from crosscheck.programs.errors import Promise, analyse
 from crosscheck.programs.evaluate import evaluate
-from crosscheck.programs.frontends.torch import habits
 from crosscheck.programs.frontends.torch.subject import subject
 from crosscheck.programs.program import Unreadable
 
@@ -307,8 +307,9 @@ def test_habits_show_what_a_plain_backward_does_not():
     """Strided cotangents are read wrongly, all else is right; as_strided of one number is right."""
     on_trial = subject(Forgetful.apply, (torch.randn(4, 3),), {})
     wrong = []
-    for name in habits.HABITS:
-        given, numbers = habits.numbers(on_trial, name, drawn(on_trial.outputs))
+    for name in on_trial.habits:
+        given = cotangents.OF_HABIT.get(name, list)(drawn(on_trial.outputs))
+        numbers = on_trial.numbers(name, given)
         right = np.float64(given[0]) * np.cos(np.float64(on_trial.arrays[0]))
         if not np.abs(numbers.derivatives[0] - right).max() < 1e-5:
             wrong.append(name)

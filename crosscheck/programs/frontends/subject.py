@@ -52,7 +52,8 @@ class Subject(Protocol):
     `inputs` are all floating leaves of the arguments, in the order of the programs' inputs;
     `wrt` the places of those that are differentiated; `outputs` the floating leaves of the
     value; `arrays` the inputs as NumPy arrays in their own formats; `modes` the ways in which
-    the framework differentiates that apply here, the first the plainest.
+    the framework differentiates that apply here, the first the plainest; `habits` those of them
+    that are ways of use rather than of differentiation.
     """
 
     framework: str
@@ -62,6 +63,7 @@ class Subject(Protocol):
     arrays: Sequence[Array]
     wrt: Sequence[int]
     modes: Sequence[str]
+    habits: Sequence[str]
 
     def primal(self) -> Program:
         """P: `inputs` to `outputs`, custom derivative rules dropped.

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from crosscheck.arithmetic.primitives.row import Array
-from crosscheck.programs import arguments, reference
+from crosscheck.programs import cotangents, reference
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends.subject import Leaf, Numbers, Subject
 from crosscheck.programs.program import Program, Unreadable
@@ -69,6 +69,7 @@ class Trial:
     intended: frozenset[str] = frozenset()
     seed: int = 0
     _exact: dict[str, Exact] = field(default_factory=dict)
+    _rules: dict[tuple[int, str], Exact] = field(default_factory=dict)
     _replays: dict[str, stages.Replay] = field(default_factory=dict)
 
     @cached_property
@@ -85,12 +86,14 @@ class Trial:
             else list(self.subject.outputs)
         )
         if self.cotangents is not None and not forward:
-            return list(self.cotangents)
-        return drawn(leaves, self.seed, scalar_is_one=not forward)
+            given = list(self.cotangents)
+        else:
+            given = cotangents.drawn(leaves, self.seed, scalar_is_one=not forward)
+        return cotangents.OF_HABIT.get(mode, list)(given)
 
     def exact(self, mode: str) -> Exact:
         """G at the arguments. Raises Unreadable."""
-        kind = "forward" if mode.startswith(judge.FORWARD) else "reverse"
+        kind = mode if mode.startswith(judge.FORWARD) or mode in cotangents.OF_HABIT else ""
         if kind not in self._exact:
             derived = judge.derivative(self.primal, mode, list(self.subject.wrt))
             self._exact[kind] = Exact(derived, [*self.subject.arrays, *self.given(mode)])
@@ -162,7 +165,10 @@ class Trial:
             program = self.subject.rule(mode)
         except Unreadable as why:
             return None, [f"the rule itself is not on trial in mode {mode}: {why}"]
-        return Exact(program, [*self.subject.arrays, *self.given(mode)]), []
+        key = id(program), mode if mode in cotangents.OF_HABIT else ""
+        if key not in self._rules:
+            self._rules[key] = Exact(program, [*self.subject.arrays, *self.given(mode)])
+        return self._rules[key], []
 
     def _yardstick(self, mode: str, rule: Exact | None) -> Yardstick:
         exact, promise = self.exact(mode), self.promise(mode)
@@ -319,13 +325,3 @@ def _at(rule: Stage, line: Sequence[Stage]) -> Stage:
 
 def _loose(rule: Exact | None) -> Enclosed | None:
     return None if rule is None else rule.enclosed
-
-
-def drawn(leaves: Sequence[Leaf], seed: int, scalar_is_one: bool) -> list[Array]:
-    """Cotangents or tangents for these leaves; that of one scalar value is 1."""
-    if scalar_is_one and len(leaves) == 1 and leaves[0].shape == ():
-        return [arguments.rounded(np.ones(()), leaves[0].format)]
-    generator = np.random.default_rng([seed, 0xC0])
-    return [
-        arguments.rounded(generator.standard_normal(leaf.shape), leaf.format) for leaf in leaves
-    ]

@@ -57,6 +57,7 @@ class JaxSubject:
     """What `subject` gives; see `Subject`."""
 
     framework = "jax"
+    habits: Sequence[str] = ()
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """NumPy functions and handwritten gradients as programs, by running them on traced arrays.
 
 Read are NumPy's ufuncs, reductions, products, moves and assignments, and those ufuncs of
-scipy.special that have a mathematical name; `numpy_*.py` have a table each.
+scipy.special that have a mathematical name; `functions/` has a table of each kind.
 """
 
 import inspect
@@ -50,6 +50,7 @@ class NumpySubject:
     arguments: Arguments
     wrt: tuple[int, ...]
     inputs: tuple[Leaf, ...]
+    habits: tuple[str, ...] = ()
 
     @property
     def framework(self) -> str:

@@ -1,29 +1,25 @@
 """What a checker of gradients forgets to do as users do: cotangents and arguments of other layouts.
 
-A row runs the function in one such way, on cotangents made by `given`, and returns its numbers;
-they are held to the programs at these cotangents, as those of a mode are.
+A row runs the function in one such way, on the cotangents that `cotangents.OF_HABIT` makes, and
+returns its numbers; they are held to the programs at these cotangents, as those of a mode are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
-import numpy as np
 import torch
 
-from crosscheck.arithmetic.primitives.row import Array
-from crosscheck.programs.frontends.subject import Numbers
 from crosscheck.programs.frontends.torch.modes import Pair, leaves, pulled
-from crosscheck.programs.frontends.torch.storage import as_array, as_tensor
-from crosscheck.programs.frontends.torch.subject import TorchSubject, preserved
+from crosscheck.programs.frontends.torch.subject import TorchSubject
 
 Tensors = Sequence[torch.Tensor]
 
+Habit = Callable[[TorchSubject, Tensors, Tensors], Pair]
+"""`run(subject, inputs, cotangents)`."""
 
-class Habit(NamedTuple):
-    """`run(subject, inputs, cotangents)`, with cotangents as `given` makes them."""
-
-    run: Callable[[TorchSubject, Tensors, Tensors], Pair]
-    given: Callable[[Sequence[Array]], list[Array]] = list
+REFUSED = frozenset({"non-contiguous arguments"})
+"""Where a function may well refuse, as long as it says so."""
 
 
 def strided(x: torch.Tensor) -> torch.Tensor:
@@ -48,20 +44,6 @@ def _expanded_cotangents(subject: TorchSubject, inputs: Tensors, cotangents: Ten
     return _backward(
         subject, inputs, [o.expand(c.shape) for o, c in zip(once, cotangents, strict=True)]
     )
-
-
-def _one_number(cotangents: Sequence[Array]) -> list[Array]:
-    """Each cotangent's first entry everywhere, as that of a sum has it."""
-    return [np.full_like(c, c.reshape(-1)[0]) if c.size else c for c in cotangents]
-
-
-def _zeros(cotangents: Sequence[Array]) -> list[Array]:
-    return [np.zeros_like(c) for c in cotangents]
-
-
-def _first_alone(cotangents: Sequence[Array]) -> list[Array]:
-    """What came of the first result alone: autograd gives None for the others."""
-    return [c if place == 0 else np.zeros_like(c) for place, c in enumerate(cotangents)]
 
 
 def _one_result(subject: TorchSubject, inputs: Tensors, cotangents: Tensors) -> Pair:
@@ -92,33 +74,33 @@ def _interleaved(subject: TorchSubject, inputs: Tensors, cotangents: Tensors) ->
     """Another call between forward and backward: what is saved belongs to its own call."""
     chosen = leaves(subject, inputs)
     values = subject.floating(subject.call(inputs))
-    with torch.no_grad():
+    with torch.no_grad(), suppress(Exception):  # other arguments may be none of its own
         subject.call([x.detach() + 1 for x in inputs])
     return values, pulled(values, chosen, cotangents)
 
 
 HABITS: Mapping[str, Habit] = {
-    "strided cotangents": Habit(_strided_cotangents),
-    "expanded cotangents": Habit(_expanded_cotangents, _one_number),
-    "zero cotangents": Habit(_backward, _zeros),
-    "the first result alone": Habit(_one_result, _first_alone),
-    "non-contiguous arguments": Habit(_strided_arguments),
-    "called again": Habit(_called_again),
-    "another call before backward": Habit(_interleaved),
-    "backward again": Habit(_backward_again),
+    "strided cotangents": _strided_cotangents,
+    "expanded cotangents": _expanded_cotangents,
+    "zero cotangents": _backward,
+    "the first result alone": _one_result,
+    "non-contiguous arguments": _strided_arguments,
+    "called again": _called_again,
+    "another call before backward": _interleaved,
+    "backward again": _backward_again,
 }
 """By name, in the order in which they are run."""
 
 
-def numbers(
-    subject: TorchSubject, name: str, given: Sequence[Array]
-) -> tuple[list[Array], Numbers]:
-    """The cotangents of a row, and what PyTorch computes of them in its way."""
-    habit = HABITS[name]
-    cotangents = habit.given(given)
-    with preserved():
-        values, derivatives = habit.run(
-            subject, subject.fresh(), [as_tensor(x) for x in cotangents]
-        )
-    computed = Numbers(tuple(as_array(x) for x in values), tuple(as_array(x) for x in derivatives))
-    return cotangents, computed
+def applicable(subject: TorchSubject) -> list[str]:
+    """Those that are something else than a plain backward for this function."""
+    if subject.gradient is not None:
+        return []
+    left_out = set[str]()
+    if len(subject.outputs) == 1:
+        left_out.add("the first result alone")
+        if subject.outputs[0].shape == ():
+            left_out |= {"strided cotangents", "expanded cotangents"}
+    if all(leaf.shape == () for leaf in subject.inputs):
+        left_out.add("non-contiguous arguments")
+    return [name for name in HABITS if name not in left_out]

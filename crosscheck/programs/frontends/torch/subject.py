@@ -15,7 +15,7 @@ from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends.leaves import aliases, chosen, path, roots
 from crosscheck.programs.frontends.subject import CustomRule, Leaf, Numbers
-from crosscheck.programs.program import Builder, Program, needed
+from crosscheck.programs.program import Builder, Program, Unreadable, needed
 
 
 def owns(leaves: Any) -> bool:
@@ -240,10 +240,17 @@ class TorchSubject:
 
     @cached_property
     def modes(self) -> Sequence[str]:
-        """Those of `torch_modes.MODES` that apply here."""
+        """Those of `modes.MODES` that apply here, then the habits."""
         from crosscheck.programs.frontends.torch import modes
 
-        return modes.applicable(self)
+        return [*modes.applicable(self), *self.habits]
+
+    @cached_property
+    def habits(self) -> Sequence[str]:
+        """Those of `habits.HABITS` that apply here."""
+        from crosscheck.programs.frontends.torch import habits
+
+        return habits.applicable(self)
 
     @property
     def pauses(self) -> bool:
@@ -262,7 +269,7 @@ class TorchSubject:
         return self._trace(mode).program
 
     def _trace(self, mode: str) -> Trace:
-        mode = "backward" if mode == "compile" else mode  # what is compiled is this program
+        mode = self._recorded(mode)
         if mode not in self._traces:
             import numpy as np
 
@@ -273,22 +280,36 @@ class TorchSubject:
             self._traces[mode] = self._read(mode, ones)
         return self._traces[mode]
 
+    def _recorded(self, mode: str) -> str:
+        """The mode whose program this is: backward's for what is compiled or a habit."""
+        return "backward" if mode == "compile" or mode in self.habits else mode
+
     def numbers(self, mode: str, given: Sequence[Array]) -> Numbers:
-        """PyTorch's own; attention in narrow formats by its formula, as the program has it."""
+        """PyTorch's own; attention in narrow formats by its formula, as the program has it.
+
+        Raises Unreadable where the function refuses what it may refuse.
+        """
         import torch
 
+        from crosscheck.programs.frontends.torch.habits import HABITS, REFUSED
         from crosscheck.programs.frontends.torch.modes import MODES
         from crosscheck.programs.frontends.torch.storage import as_array, as_tensor
 
-        with preserved(), plain_attention(torch) if self.narrow else nullcontext():
-            values, derivatives = MODES[mode].run(self, self.fresh(), [as_tensor(x) for x in given])
+        run = HABITS[mode] if mode in HABITS else MODES[mode].run
+        try:
+            with preserved(), plain_attention(torch) if self.narrow else nullcontext():
+                values, derivatives = run(self, self.fresh(), [as_tensor(x) for x in given])
+        except RuntimeError as error:
+            if mode in REFUSED:
+                raise Unreadable(f"{self.name} refuses them: {error}") from error
+            raise
         return Numbers(tuple(as_array(x) for x in values), tuple(as_array(x) for x in derivatives))
 
     def replay(self, mode: str, given: Sequence[Array]) -> Mapping[int, Array]:
         """PyTorch's own values in the run that the program is read off."""
         if mode == "compile":
             return {}
-        before, again = self._trace(mode).program, self._read(mode, given)
+        before, again = self._trace(mode).program, self._read(self._recorded(mode), given)
         same = [o.primitive for o in before.operations] == [
             o.primitive for o in again.program.operations
         ]
