@@ -113,7 +113,7 @@ def test_a_result_without_a_cotangent_gives_no_gradient_and_counts_as_zero(x):
     def two(x, w):
         return torch.sin(x) @ w, w.exp()
 
-    wrong, report = wrong_modes(two, x, torch.randn(3))
+    _, report = wrong_modes(two, x, torch.randn(3))
     assert report.ok, report.message()
     assert "the first result alone" in set(report.errors["mode"])
 
@@ -124,7 +124,7 @@ def test_what_refuses_other_layouts_in_words_is_not_accused(x):
             raise RuntimeError("x has to be contiguous")
         return x.sin()
 
-    wrong, report = wrong_modes(strict, x)
+    _, report = wrong_modes(strict, x)
     assert report.ok, report.message()
     assert any("x has to be contiguous" in note for note in report.notes)
 
