@@ -1,4 +1,8 @@
-"""An audit on request: what the command does, from the plan to the files and the exit status."""
+"""An audit on request: what the command does, from the plan to the files and the exit status.
+
+Every word of an audit is ours, its numbers too, but for the names that the user gives: they alone
+are made visible, and no cell of its CSV can be a formula.
+"""
 
 import json
 import os
@@ -10,6 +14,7 @@ from rich.console import Console
 
 from crosscheck.audit.audit import Plan, audit
 from crosscheck.audit.reports import csv, github, html, latex, markdown, terminal
+from crosscheck.reports.visible import visible
 from crosscheck.results import extras
 from crosscheck.results.disk import files
 
@@ -84,7 +89,7 @@ def _command(plan: Plan, out: Path, name: str, formats: Sequence[str]) -> str:
     # A folder elsewhere is this machine's own business.
     words.append(f"--out {out if not out.is_absolute() else out.name}")
     words.append(f"--name {name} --format {','.join(formats)}")
-    return " ".join(words)
+    return visible(" ".join(words))
 
 
 def _prepare(out: Path) -> None:

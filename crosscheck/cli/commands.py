@@ -477,8 +477,9 @@ def _status(arguments: list[str] | None) -> int:
     """The exit status of the command, whose errors are told."""
     try:
         status = crosscheck.main(arguments, prog_name="crosscheck", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _say("interrupted; nothing was replaced, and --resume goes on", INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        how_far = str(error.__cause__ or error)  # click raises Abort from the interrupt
+        return _say(f"interrupted: {how_far}" if how_far else "interrupted", INTERRUPTED)
     except click.ClickException as error:
         return _say(error.format_message(), USAGE)
     except ValueError as error:

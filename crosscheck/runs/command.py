@@ -104,10 +104,11 @@ def load(plan: Plan, own: Sequence[str], limits: Limits) -> Broken:
 
     Raises ValueError where a function cannot be found.
     """
-    broken = {}
-    for name in own:
-        allowed = limits.allowed(name)
-        for answer in supervised.answers(worker.load, plan, name, allowed=allowed):
+    broken, left = {}, list(dict.fromkeys(own))
+    while left:
+        allowed = limits.allowed(left[0])
+        for answer in supervised.answers(worker.load, plan, tuple(left), allowed=allowed):
+            name = left.pop(0)
             if isinstance(answer, Ended):
                 broken[name] = answer.status, f"when it was loaded: {answer.message}"
     return broken
@@ -170,6 +171,11 @@ def _journal(out: Path, plan: Plan, span: Span, resume: bool) -> Iterator[tuple[
         done = True
     except Unwritable as error:
         raise Unwritable(f"{error}; what is finished is kept, and --resume goes on") from None
+    except folder.Interrupted:
+        raise
+    except KeyboardInterrupt:
+        goes_on = "; --resume goes on" if journal.spans else ""
+        raise folder.Interrupted(f"nothing was replaced{goes_on}") from None
     finally:
         if done or not journal.spans:
             journal.remove()

@@ -71,7 +71,7 @@ def test_a_run_shows_the_last_lines_of_a_traceback_and_v_all(command, raising, t
 def test_reproduce_does_the_same(command, raising):
     case = ["reproduce", "s0-i0-float64-identity", *raising]
     status, shown, _ = command(*case)
-    assert status == 1
+    assert status == 3
     assert "in inner" in shown
     assert "in outer" not in shown
     _, shown, _ = command(*case, "--verbose")

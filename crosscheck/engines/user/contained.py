@@ -68,6 +68,9 @@ class _Process:
     shared = True
     """Whether other code may change the same between calls; a worker's process is ours alone."""
 
+    afterwards: ClassVar[list[Callable[[], None]]] = []
+    """What else is asked of the process after each call."""
+
     _names: ClassVar[dict[ModuleType, dict[str, Any]]] = {}
     _modules: ClassVar[dict[str, ModuleType]] = {}
 
@@ -103,6 +106,8 @@ class _Process:
             np.seterr(**self.errors)
         if self.folder and _folder() != self.folder:
             os.chdir(self.folder)
+        for require in self.afterwards:
+            require()
 
     def _restore_modules(self) -> None:
         sys.modules = self.table
@@ -250,6 +255,10 @@ class Contained:
         return self.engine.gradients(case)
 
 
-def ours_alone() -> None:
-    """Nothing but such calls runs in this process: their state need not be looked at before."""
+def ours_alone(require: Callable[[], None]) -> None:
+    """Nothing but such calls runs in this process: their state need not be looked at before.
+
+    `require` is called after each, and may end the process.
+    """
     _Process.shared = False
+    _Process.afterwards[:] = [require]

@@ -297,14 +297,10 @@ def raised(error: Exception, case: Case) -> str:
 CALLED_AS = "(it is called as gradient(weights, biases, inputs, targets))"
 
 
-LAST_FRAMES = 2
-"""Calls of a traceback that a message shows: where it was raised, and what called that."""
-
-
 def _their_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Where the exception passed through the user's own code, the call first."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [frame for frame in frames if frame.filename != __file__]
+    return [frame for frame in frames if frame.filename not in (__file__, contained.__file__)]
 
 
 LAST_FRAMES = 2

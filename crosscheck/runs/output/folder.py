@@ -46,6 +46,10 @@ def _read_only(place: Path) -> bool:
     return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A user stopped a run; the message says what became of its files."""
+
+
 @contextmanager
 def made(out: Path) -> Iterator[None]:
     """Folders down to `out` that are made in the block go again where nothing stays in them."""
@@ -84,13 +88,22 @@ def replace(place: Path, out: Path) -> None:
 
     Until the last is there, the folder says that it is incomplete, and `complete` goes on.
 
-    Raises journal.Unwritable.
+    Raises journal.Unwritable, and Interrupted where a user stops it once it has begun.
     """
     with writing(out):
         for path in place.iterdir():
             files.settle(path)
         place.rename(place.with_name(READY))
-    _put(out)
+    try:
+        _put(out)
+    except KeyboardInterrupt:
+        raise Interrupted(_how_far(out)) from None
+
+
+def _how_far(out: Path) -> str:
+    if journal.is_ready(out):
+        return f"the files of the run were taking their places in {out}; `run --resume` goes on"
+    return f"the run in {out} is complete"
 
 
 def complete(out: Path) -> bool:

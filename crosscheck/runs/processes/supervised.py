@@ -112,7 +112,8 @@ class Process:
                 return answer
         except (EOFError, OSError, pickle.UnpicklingError):
             return self._end()
-        if connection.wait([self._process.sentinel], 0):
+        # What it forked and left behind keeps its sentinel from becoming ready.
+        if connection.wait([self._process.sentinel], 0) or self._process.exitcode is not None:
             return self._end()
         return None
 

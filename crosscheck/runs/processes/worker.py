@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,7 +117,7 @@ def enter(channel: "Connection", state: State, loud: bool = False) -> None:
     _redirect(2 if loud else None)
     from crosscheck.engines.user import contained
 
-    contained.ours_alone()
+    contained.ours_alone(_require_channel)
     _state, _channel = state, (channel.fileno(), _identity(channel.fileno()))
     _state[PID] = os.getpid()
 
@@ -233,29 +233,28 @@ def _muster(job: Job) -> "Crew":
     return crew
 
 
-def load(plan: "Plan", name: str) -> Iterator[None]:
-    """Load an engine as `run` would.
+def load(plan: "Plan", names: Sequence[str]) -> Iterator[str]:
+    """Load engines as `run` would; the name of each, once it is loaded.
 
-    Raises ValueError where it cannot be found.
+    Raises ValueError where one cannot be found.
     """
     from crosscheck.runs import evaluate
 
-    begin(LOADING, 0, plan.engines.index(name))
-    evaluate.load(plan.address(name), plan.arrays)
-    rest()
-    yield None
+    for name in names:
+        begin(LOADING, 0, plan.engines.index(name))
+        evaluate.load(plan.address(name), plan.arrays)
+        rest()
+        yield name
 
 
 def begin(index: int, dtype: int, engine: int, many: bool = False) -> None:
     """Say what begins, where the parent reads it."""
-    _require_channel()
     _state[INDEX], _state[DTYPE], _state[ENGINE], _state[MANY] = index, dtype, engine, many
     _state[COUNT] += 1
 
 
 def rest() -> None:
     """Say that nothing is being done that could not end."""
-    _require_channel()
     _state[ENGINE] = IDLE
 
 

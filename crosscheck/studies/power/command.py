@@ -40,8 +40,8 @@ def run(
         "slack": stagewise.slack(of.cases, of.seed),
     }
     out.mkdir(parents=True, exist_ok=True)
-    detection.table(rows).to_csv(out / "power.csv", index=False)
-    named.to_csv(out / "diagnosis.csv", index=False)
+    for name, table in (("power", detection.table(rows)), ("diagnosis", named)):
+        files.write(out / f"{name}.csv", table.to_csv(index=False))
     text = pages.page(frames, command_line(of), unseen())
     files.write(report or out / "detection-power.md", text)
     say(pages.short(frames))

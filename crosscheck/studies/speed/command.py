@@ -293,7 +293,7 @@ def _write(tables: Mapping[str, Any], extent: Extent, out: Path) -> None:
     for name, frame in tables.items():
         if name in plots.PICTURES:
             path = out.with_name(f"{out.stem}-{name}.png")
-            plots.picture(name, HEADINGS[name], frame).savefig(path, dpi=100)
+            files.write(path, plots.png(name, HEADINGS[name], frame))
             text += f"\n![{HEADINGS[name]}]({path.name})\n"
     files.write(out, text)
 

@@ -1,5 +1,6 @@
 """The benchmark's tables as pictures: a median is a point, and its rounds are not shown."""
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,13 @@ def picture(name: str, heading: str, frame: Any) -> Any:
     drawing.suptitle(heading, fontsize=10)
     PICTURES[name](drawing, frame)
     return drawing
+
+
+def png(name: str, heading: str, frame: Any) -> bytes:
+    """The picture of a part, as the content of a PNG file."""
+    content = io.BytesIO()
+    picture(name, heading, frame).savefig(content, dpi=100, format="png")
+    return content.getvalue()
 
 
 def _gradients(drawing: Any, frame: Any) -> None:
