@@ -1,27 +1,31 @@
 """Engines that do their worst: each costs its own cases, in every command, and nothing else.
 
-HOSTILE has a line for each kind; every kind goes through every column: `run` with one job and
-with two, `reproduce` and `check`. It misbehaves where two samples or more come: the cases with
-one sample are the others, which must be to the bit as if it did not.
+HOSTILE has a line for each kind; every kind goes through every column: `run` with one job, with
+two and on a Dask cluster, `reproduce` and `check`. It misbehaves where two samples or more come:
+the cases with one sample are the others, which must be to the bit as if it did not.
 """
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import pandas as pd
 import psutil
 import pytest
+from support import clusters
 
 import crosscheck
 from crosscheck.cli import main
 from crosscheck.networks import sampling
 from crosscheck.networks.distribution import Distribution
-from crosscheck.runs import evaluate
+from crosscheck.results import journal
+from crosscheck.runs import command, evaluate
 from crosscheck.runs.plan import Plan, Span
 from crosscheck.runs.processes import supervised, worker
 from crosscheck.runs.processes.pool import Limits, Pool
@@ -114,10 +118,18 @@ HOSTILE = {
 }
 
 GOOD = "behaves"
-CASES = 6
+CASES, MANY_CASES = 2, 6
+"""One that misbehaves is among the first two."""
+
 WORST = "s0-i0-float64-sigmoid"
 RANGES = ("--widths", "1-3", "--samples", "1-2")
-OPTIONS = (*RANGES, "--cases", str(CASES), "--dtypes", "float64", "--output", "sigmoid")
+FEW = (*RANGES, "--dtypes", "float64", "--output", "sigmoid")
+OPTIONS = (*FEW, "--cases", str(CASES))
+
+
+def slow(*parameters):
+    """Parameters of a test for which it is slow."""
+    return [pytest.param(one, marks=pytest.mark.slow) for one in parameters]
 
 
 def file_of(kind):
@@ -131,7 +143,10 @@ def written(folder):
 
 
 def python(folder, *words):
-    """What became of a Python process in this folder; nothing that it starts may outlive it."""
+    """What became of a Python process in this folder.
+
+    Nothing that it starts may outlive it, and nothing that an engine prints is in its output.
+    """
     path = f"{os.getcwd()}{os.pathsep}{folder}"
     done = subprocess.run(
         [sys.executable, *words],
@@ -143,7 +158,7 @@ def python(folder, *words):
         check=False,
     )
     assert not left_running(folder), "processes outlived it"
-    assert "::error::" not in done.stdout
+    assert not re.search("::error::[xyz]", done.stdout)
     return done
 
 
@@ -165,13 +180,31 @@ def is_of(process, folder):
         return False
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+WAYS = {
+    "few cases": ("--cases", str(CASES), "--jobs", "1"),
+    "one job": ("--cases", str(MANY_CASES), "--jobs", "1"),
+    "two jobs": ("--cases", str(MANY_CASES), "--jobs", "2"),
+    "dask": ("--cases", str(MANY_CASES), "--dask"),
+}
+"""How all kinds are run; the first is the sample that is always run."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=["few cases", *slow("one job", "two jobs", "dask")],
+)
 def swept(request, tmp_path_factory):
     """The rows of one run of all kinds: what one does may not even harm the others beside it."""
     folder = written(tmp_path_factory.mktemp("run"))
     engines = [word for kind in (*HOSTILE, GOOD) for word in ("--engine", address(kind))]
-    words = ("run", *engines, *OPTIONS, "--timeout", "3", "--jobs", str(request.param))
-    done = python(folder, "-m", "crosscheck", *words, "--out", "r", "--output-format", "json")
+    words = ("run", *engines, *FEW, "--timeout", "3", "--out", "r", "--output-format", "json")
+    words = (*words, *WAYS[request.param])
+    if request.param == "dask":
+        pytest.importorskip("distributed")
+        with clusters.cluster(tmp_path_factory.mktemp("there")) as (place, _):
+            done = python(folder, "-m", "crosscheck", *words, place)
+    else:
+        done = python(folder, "-m", "crosscheck", *words)
     assert done.returncode == 3, done.stderr
     json.loads(done.stdout)
     errors = pd.read_parquet(folder / "r" / "errors.parquet")
@@ -183,13 +216,11 @@ def address(kind):
     return f"{file_of(kind)}:gradient"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_in_a_run_it_costs_its_own_cases_alone(kind, swept):
     errors, cases = swept
     told, bad = HOSTILE[kind], cases["samples"] > 1
-    assert len(cases) == CASES
-    assert 0 < bad.sum() < CASES
+    assert 0 < bad.sum() < len(cases)
     status, message = (cases[f"{what}:{address(kind)}"] for what in ("status", "message"))
     assert set(status[bad]) == {told.status}
     assert set(status[~bad]) == {OK}
@@ -241,13 +272,27 @@ def test_in_a_check_it_costs_its_own_cases_alone(kind, checked):
         assert status == (HOSTILE[kind].status if samples > 1 else OK)
 
 
-OFTEN = ("exits by exception", "exits", "prints")
+@pytest.mark.parametrize("form", ["github", *slow("junit", "json")])
+def test_what_an_engine_prints_is_in_no_document(form, tmp_path):
+    """The defect of an engine that prints is shown, and the explanation calls it once more."""
+    text = ENGINE.replace("BEHAVIOUR", "print('::error::x'); os.write(1, b'::error::y')")
+    text = text.replace("return answer", "return [2 * g for g in answer[0]], answer[1]")
+    (tmp_path / "mine.py").write_text("print('::error::z')\n" + text)
+    words = ("run", "--engine", "mine.py:gradient", *OPTIONS, "--output-format", form, "--out", "r")
+    done = python(tmp_path, "-m", "crosscheck", *words)
+    assert done.returncode == 1
+    assert "DEFECT" in done.stdout
+    if form == "json":
+        json.loads(done.stdout)
+    if form == "junit":
+        ElementTree.fromstring(done.stdout)
+
+
+OFTEN = ("exits by exception", "exits")
 """What is always reproduced: each takes a command of its own."""
 
 
-@pytest.mark.parametrize(
-    "kind", [k if k in OFTEN else pytest.param(k, marks=pytest.mark.slow) for k in HOSTILE]
-)
+@pytest.mark.parametrize("kind", [*OFTEN, *slow(*(kind for kind in HOSTILE if kind not in OFTEN))])
 def test_in_a_reproduction_the_status_tells(kind, tmp_path):
     told = HOSTILE[kind]
     words = ("reproduce", WORST, "--engine", address(kind), *RANGES, "--timeout", "3")
@@ -257,7 +302,7 @@ def test_in_a_reproduction_the_status_tells(kind, tmp_path):
     assert "worker.py" not in done.stderr
 
 
-@pytest.mark.parametrize("how", ["sys.exit(0)", "os._exit(0)"])
+@pytest.mark.parametrize("how", [*slow("sys.exit(0)"), "os._exit(0)"])
 def test_one_that_exits_when_it_is_loaded_is_no_pass(how, tmp_path):
     (tmp_path / "mine.py").write_text(f"import os, sys\n{how}\n")
     words = ("run", "--engine", "mine.py:f", "--engines", "paper", *OPTIONS, "--out", "r")
@@ -284,7 +329,7 @@ def test_a_user_who_interrupts_a_check_is_obeyed_and_a_function_that_pretends_is
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize("descriptor", [0, 1, 2])
+@pytest.mark.parametrize("descriptor", [1, *slow(0, 2)])
 def test_a_closed_stream_ends_like_an_open_one(descriptor, tmp_path):
     shell = f'exec "$@" {descriptor}>&-'
     words = ("run", "--engines", "paper-contracted", *OPTIONS, "--out", "r")
@@ -322,6 +367,24 @@ def test_a_case_that_cannot_be_drawn_costs_itself(monkeypatch):
     assert list(frames.cases["status"]) == ["ok", "error", "ok"]
     assert "9 TiB" in frames.cases["message"][1]
     assert frames.cases["widths"][1] == sampling.outline(plan.distribution, 0, 1)[0].label
+
+
+def test_drawing_a_case_has_the_limit_too():
+    deep = Distribution(layers=(10**6, 10**6), widths=(1, 1), samples=(1, 1))
+    plan = Plan(("paper-contracted",), ("float64",), 1, 0, deep)
+    with Pool(plan, Limits(1, 0.2)) as pool:
+        ((_, content),) = pool.results([Span(0, 1)])
+    (row,) = journal.decode(content, "part")["cases"].to_pylist()
+    assert row["status:paper-contracted"] == "timeout"
+    assert "drawing the case: no answer within 0.2 s" in row["message:paper-contracted"]
+
+
+def test_loading_a_file_has_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised, "OWN_LOADING_SECONDS", 0.5)
+    (tmp_path / "mine.py").write_text("import time; time.sleep(600)")
+    name = f"{tmp_path / 'mine.py'}:f"
+    broken = command.load(Plan((name,)), [name], Limits(1, 0.5))
+    assert broken == {name: ("timeout", "when it was loaded: no answer within 0.5 s")}
 
 
 @pytest.mark.parametrize(

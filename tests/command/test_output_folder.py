@@ -425,6 +425,37 @@ def test_each_step_of_the_swap_may_be_the_last(step, parts, whole, tmp_path, com
     assert state(out) == before
 
 
+@pytest.mark.parametrize("step", [None, 0, 3])
+def test_who_interrupts_is_told_what_became_of_the_files(
+    step, parts, whole, tmp_path, command, monkeypatch
+):
+    """None: before the swap, when nothing was replaced."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    shutil.copytree(parts, sweep.journal_in(out))
+    before, steps, real = (out / "run.json").read_bytes(), iter(range(STEPS)), files.put
+
+    def put(*pair):
+        if pair[0].parent.name == journal.READY and next(steps) == step:
+            raise KeyboardInterrupt
+        real(*pair)
+
+    def settle(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, *(("settle", settle) if step is None else ("put", put)))
+    status, _, err = command(*RUN, "--resume", "--out", out)
+    assert status == 130
+    told = "nothing was replaced" if step is None else "were taking their places"
+    assert f"interrupted: {told}" in err.replace("the files of the run ", "")
+    assert "--resume goes on" in err
+    assert journal.is_ready(out) == (step is not None)
+    assert (out / "run.json").read_bytes() == before
+    monkeypatch.undo()
+    assert command(*RUN, "--resume", "--out", out)[0] == 0
+    assert finished.read(out).errors.equals(finished.read(whole).errors)
+
+
 def test_a_second_setting_aside_keeps_the_first(parts, tmp_path):
     out = tmp_path / "out"
     for _ in range(3):

@@ -26,7 +26,7 @@ no-engine = "their_engine:number"
 """
 
 MODULE = '''
-from crosscheck.engines.paper_numpy import contracted
+from crosscheck.engines.paper import contracted
 
 class Theirs:
     """The paper's gradient under another name."""

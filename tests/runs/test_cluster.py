@@ -1,14 +1,11 @@
 """Spans on a real Dask scheduler and two workers on loopback, one of them killed in the middle."""
 
 import os
-import re
-import subprocess
-import sys
-import threading
 import time
 
 import pandas as pd
 import pytest
+from support import clusters
 
 pytest.importorskip("distributed")
 
@@ -24,39 +21,12 @@ PLAN = Plan(("paper-contracted",), ("float32",), 240, 0, OF)
 LIMITS = Limits(1, 60)
 
 
-def started(*words):
-    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10 s"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     """(address, processes of two workers) of a cluster on loopback."""
-    scheduler = started(
-        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
-    )
-    address = None
-    for line in scheduler.stderr:
-        if found := re.search(r"tcp://127\.0\.0\.1:\d+", line):
-            address = found.group()
-            break
-    workers = [
-        started("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard")
-        for _ in range(2)
-    ]
-    drained = [threading.Thread(target=p.stderr.read, daemon=True) for p in (scheduler, *workers)]
-    for one in drained:
-        one.start()
-    yield address, workers
-    for process in (*workers, scheduler):
-        process.kill()
-        process.wait()
+    soon = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10 s"}
+    with clusters.cluster(tmp_path_factory.mktemp("there"), 2, **soon) as address_and_workers:
+        yield address_and_workers
 
 
 def rows_of(parts):

@@ -1,18 +1,15 @@
 """A user's function on a Dask cluster: its own source runs there, and nothing of it stays."""
 
 import os
-import re
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support import clusters
 
 pytest.importorskip("distributed")
 
-import crosscheck
 from crosscheck.cli import main
 from crosscheck.runs.plan import Plan
 from crosscheck.runs.spread import shipping
@@ -39,33 +36,8 @@ def cluster(tmp_path_factory):
     """The address of a scheduler with one worker, in whose folder a right mine.py lies."""
     there = tmp_path_factory.mktemp("there")
     project(there)
-    path = os.pathsep.join([str(Path(crosscheck.__file__).parents[1])])
-    processes = []
-
-    def start(*words):
-        one = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=there,
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(one)
-        return one
-
-    scheduler = start(
-        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
-    )
-    lines = (re.search(r"tcp://127\.0\.0\.1:\d+", line) for line in scheduler.stderr)
-    address = next(match.group() for match in lines if match)
-    worker = start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard")
-    for one in (scheduler, worker):
-        threading.Thread(target=one.stderr.read, daemon=True).start()
-    yield address
-    for one in reversed(processes):
-        one.kill()
-        one.wait()
+    with clusters.cluster(there) as (address, _):
+        yield address
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ def replace(place: Path, out: Path) -> None:
 
 def _how_far(out: Path) -> str:
     if journal.is_ready(out):
-        return f"the files of the run were taking their places in {out}; `run --resume` goes on"
+        said = f"the files of the run were taking their places in {out}"
+        return f"{said}; --resume goes on, and so does another merge"
     return f"the run in {out} is complete"
 
 
