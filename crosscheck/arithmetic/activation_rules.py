@@ -1,6 +1,7 @@
 """The rules of the bound for activations: what they and their derivatives make of an error.
 
-Each takes the largest change over a ball around z, and adds what the library's function rounds.
+Each takes the largest change over a ball around z, and adds what the library's function rounds:
+the accuracies of σ and tanh are those of their rows among the primitives.
 """
 
 from collections.abc import Callable
@@ -9,13 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic.formats import Array
+from crosscheck.arithmetic.primitives.row import Accuracy
 from crosscheck.arithmetic.rounding_rules import Factor, Rules, Uncertain
 
-SIGMOID_ROUNDINGS = 10
-"""k: NumPy's, PyTorch's and XLA's sigmoid are within 3.4 ulp, JAX documents 4.5; k = 2 × ulps."""
+SIGMOID = Accuracy(10, lost=1)
+"""NumPy's, PyTorch's and XLA's sigmoid are within 3.4 ulp, JAX documents 4.5; k = 2 × ulps.
 
-TANH_ROUNDINGS = 16
-"""k for tanh: JAX documents 5.5 to 7 ulp."""
+The naive form is 0 where e^-z overflows: σ is below (1 + 6 u) / f_max there.
+"""
+
+TANH = Accuracy(16)
+"""JAX documents 5.5 to 7 ulp."""
 
 SIGMOID_ABSOLUTE = 2
 """½ + ½ tanh(z/2) is right to 2 u absolutely, whatever σ(z)."""
@@ -55,7 +60,10 @@ def sigmoid(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Laye
     one = isinstance(rules.evaluation, float) and rules.evaluation == 1
     shift = rise if one else np.exp(rules.evaluation * e)
     size = np.fmin(a * shift, 1.0)
-    error = _error_of_sigmoid(rules, size, _change_of_sigmoid(s * m, middle, shift))
+    change = _change_of_sigmoid(s * m, middle, shift)
+    # LEAST_SLOPE is for where s m underflows.
+    more = LEAST_SLOPE + rules.absolute * SIGMOID_ABSOLUTE * rules.u
+    error = SIGMOID.error(rules, size, change, more)
     slope_size = shift * s
     np.fmin(slope_size, 0.25, out=slope_size)
     from_z = _error_from_z(rules, e, middle, m, rise, slope_size)
@@ -75,17 +83,6 @@ def _change_of_sigmoid(steepest: Array, middle: Array, shift: Array) -> Array:
     return np.fmin(change, 1.0, out=change)  # fmin: an exponential may overflow
 
 
-def _error_of_sigmoid(rules: Rules, size: Array, change: Array) -> Array:
-    """E of a: the change, k roundings of what is computed, underflow and overflow of e^-z."""
-    error: Array = size + change
-    error *= SIGMOID_ROUNDINGS * rules.u
-    error += change
-    # The last is for where s m underflows.
-    least = 2 * rules.eta + 1 / rules.largest + LEAST_SLOPE
-    error += least + rules.absolute * SIGMOID_ABSOLUTE * rules.u
-    return error
-
-
 def _error_from_z(
     rules: Rules, e: Array, middle: Array, m: Array, rise: Array, size: Array
 ) -> Array:
@@ -94,7 +91,7 @@ def _error_from_z(
     growth += middle
     growth *= e * rise
     np.minimum(growth, m, out=growth)
-    growth += 2 * (SIGMOID_ROUNDINGS * rules.u)
+    growth += 2 * (SIGMOID.relative * rules.u)
     growth *= size
     growth += 2 * rules.eta
     return growth
@@ -114,10 +111,9 @@ def tanh(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
     shift = np.exp(2 * rules.evaluation * e)
     change = np.minimum(1, s * shift * np.exp(2 * e)) * e
     size = np.abs(a) + rules.evaluation * change
-    error = change + TANH_ROUNDINGS * rules.u * (size + change) + 2 * rules.eta
-    error += rules.absolute * TANH_ABSOLUTE * rules.u
+    error = TANH.error(rules, size, change, rules.absolute * TANH_ABSOLUTE * rules.u)
     from_a = 2 * size * error + error * error + 1.01 * rules.u * (size + error) ** 2
-    from_z = s * shift * (np.expm1(2 * e) + 2 * TANH_ROUNDINGS * rules.u) + 2 * rules.eta
+    from_z = s * shift * (np.expm1(2 * e) + 2 * TANH.relative * rules.u) + 2 * rules.eta
     return Layer(size, error, Uncertain(s * shift, np.maximum(from_z, rules.cancels * from_a)), 0)
 
 
@@ -150,7 +146,7 @@ def smooth(steepest: float, curvature: float, roundings: int) -> ActivationRule:
     def rule(rules: Rules, z: Array, e: Array, a: Array, s: Array | None) -> Layer:
         assert s is not None
         (size, error), slope = (
-            _rounded(rules, np.abs(exact), change * e, roundings)
+            _rounded(rules, np.abs(exact), change * e, Accuracy(roundings))
             for exact, change in ((a, steepest), (s, curvature))
         )
         return Layer(size, error, Uncertain(*slope), 0)
@@ -158,10 +154,10 @@ def smooth(steepest: float, curvature: float, roundings: int) -> ActivationRule:
     return rule
 
 
-def _rounded(rules: Rules, size: Array, change: Array, roundings: int) -> tuple[Array, Array]:
-    """The magnitude, and E, of what changes by so much and is rounded so often."""
+def _rounded(rules: Rules, size: Array, change: Array, of: Accuracy) -> tuple[Array, Array]:
+    """The magnitude, and E, of what changes by so much and is as accurate as that."""
     most = size + rules.evaluation * change
-    return most, change + roundings * rules.u * (most + change) + 2 * rules.eta
+    return most, of.error(rules, most, change)
 
 
 def growth_of(concave: bool, error: Factor) -> Factor:

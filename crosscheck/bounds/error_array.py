@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from crosscheck.arithmetic.activation_rules import SIGMOID_ROUNDINGS, Layer
+from crosscheck.arithmetic.activation_rules import SIGMOID, Layer
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.costs import Cost
 from crosscheck.arithmetic.formats import FORMATS, Array, FloatFormat
@@ -171,6 +171,10 @@ class Computed(ErrorArray):
     @property
     def eta(self) -> float:
         return self.format.smallest_subnormal
+
+    @property
+    def largest(self) -> float:
+        return self.format.largest
 
     @property
     def magnitude(self) -> Array:
@@ -368,7 +372,6 @@ def sigma_on(evaluate: Callable[[Array], Array]) -> Callable[[Computed], Compute
         change = np.minimum(1.0, z.error * np.exp(z.error) * above * below)
         value = evaluate(z.value)
         size = np.abs(value.astype(np.float64))
-        error = change + SIGMOID_ROUNDINGS * z.u * (size + change)
-        return z.like(value, error + 2 * z.eta + 1 / z.format.largest)
+        return z.like(value, SIGMOID.error(z, size, change))
 
     return sigma

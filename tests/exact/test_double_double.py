@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from crosscheck.arithmetic.activation_rules import SIGMOID_ROUNDINGS
+from crosscheck.arithmetic.activation_rules import SIGMOID
 from crosscheck.arithmetic.error_free import exact
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.bounds import float64, reverse
@@ -116,7 +116,7 @@ def test_the_exponential_is_as_good_as_the_bound_takes_it_for():
             e = (-arb(float(x))).exp()
             for pair, true in ((a, 1 / (1 + e)), (slope, e / (1 + e) ** 2)):
                 error = abs(arb(float(pair.hi[i])) + arb(float(pair.lo[i])) - true)
-                allowed = SIGMOID_ROUNDINGS * dd.UNIT * abs(true) / 2 + dd.UNDERFLOW
+                allowed = SIGMOID.relative * dd.UNIT * abs(true) / 2 + dd.UNDERFLOW
                 assert error < allowed
     finally:
         ctx.prec = before

@@ -68,6 +68,37 @@ class Rounding(NamedTuple):
         return n * self.u / (1 - n * self.u) if n * self.u < 1 else np.inf
 
 
+class Accuracy(NamedTuple):
+    """What a library's function may be off by, in unit roundoffs: |f̂(x) - f(x)| <=
+
+    (`relative` |f(x)| + `absolute` + `backward` |x f′(x)|) u + `underflow` η + `lost` / f_max.
+    `backward` is for those that round on the way to an exponent, or to the distance from a pole;
+    `lost` where something may overflow on the way to a small result.
+    """
+
+    relative: float
+    absolute: float = 0.0
+    backward: float = 0.0
+    underflow: float = 2.0
+    lost: float = 0.0
+
+    def most(self, other: "Accuracy") -> "Accuracy":
+        """What covers both."""
+        return Accuracy(*(max(pair) for pair in zip(self, other, strict=True)))
+
+    def error(self, r: Any, size: Array, change: Any, more: Any = 0.0) -> Array:
+        """E of a result of this magnitude, which may `change` by its operand's error; not backward.
+
+        `r` has u, η and the largest number, of one arithmetic or several; `more` is added.
+        """
+        error: Array = size + change
+        error *= self.relative * r.u
+        error += change
+        least = self.absolute * r.u + self.underflow * r.eta + self.lost / r.largest
+        error += least + more
+        return error
+
+
 class Build(Protocol):
     """What derivative rules are written on: it adds operations to a program.
 

@@ -7,12 +7,14 @@ tests/test_primitives.py, and allow twice what was seen.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
 
+from crosscheck.arithmetic import activation_rules
 from crosscheck.arithmetic.primitives.row import (
+    Accuracy,
     Array,
     Build,
     Known,
@@ -26,23 +28,6 @@ from crosscheck.arithmetic.primitives.row import (
 
 Slope = Callable[[Array, Array], Array]
 """(low, high) to at least |f′| at every point between them."""
-
-
-class Accuracy(NamedTuple):
-    """What a library's function may be off by, in unit roundoffs: |f̂(x) - f(x)| <=
-
-    (`relative` |f(x)| + `absolute` + `backward` |x f′(x)|) u + `underflow` η. `backward` is for
-    those that round on the way to an exponent, or to the distance from a pole.
-    """
-
-    relative: float
-    absolute: float = 0.0
-    backward: float = 0.0
-    underflow: float = 2.0
-
-    def most(self, other: "Accuracy") -> "Accuracy":
-        """What covers both."""
-        return Accuracy(*(max(pair) for pair in zip(self, other, strict=True)))
 
 
 Measured = Mapping[tuple[str, int], Accuracy]
@@ -81,13 +66,11 @@ def _smooth(
     accuracy: Accuracy,
     measured: Measured | None = None,
     headroom: float = 1.0,
-    lost: float = 0.0,
     extended: bool = True,
 ) -> Primitive:
     """A row; `partial(build, x, result)` is f′(x) in primitives.
 
-    A library may overflow where `headroom` times the result does; it may lose up to `lost` times
-    the reciprocal of the largest number, where something overflows on the way.
+    A library may overflow where `headroom` times the result does.
     """
 
     def evaluate(params: Params, x: Array) -> Array:
@@ -96,19 +79,17 @@ def _smooth(
 
     def error(r: Rounding, params: Params, value: Array, x: Known) -> Array:
         here = _of_library(r, accuracy, measured or {})
-        size = np.abs(value)
         with np.errstate(all="ignore"):
             steepest = slope(x.low, x.high) if here.backward or x.error is not None else None
             change: Any = 0.0
             if x.error is not None and steepest is not None:
                 change = np.where(x.error == 0, 0.0, steepest * x.error)
-            limit = size + change
-            error: Array = change + here.relative * r.u * limit
-            error += here.absolute * r.u + here.underflow * r.eta + lost / r.largest
+            size = np.abs(value)
+            error: Array = here.error(r, size, change)
             if here.backward and steepest is not None:
                 error += here.backward * r.u * np.where(x.size == 0, 0.0, x.size * steepest)
             if headroom > 1 and r.largest < np.inf:
-                error = np.where(headroom * limit > r.largest, np.inf, error)
+                error = np.where(headroom * (size + change) > r.largest, np.inf, error)
         return error
 
     pullback, pushforward = by_partials(
@@ -446,7 +427,7 @@ ROWS = (
         lambda a: a.tanh(),
         _tanh_partial,
         lambda low, high: 4 * _two_sided(2 * _least(low, high)),
-        Accuracy(16),
+        activation_rules.TANH,
     ),
     _smooth(
         "asinh",
@@ -481,8 +462,7 @@ ROWS = (
         _logistic_ball,
         _logistic_partial,
         lambda low, high: _two_sided(_least(low, high)),
-        Accuracy(10),
-        lost=2,
+        activation_rules.SIGMOID,
     ),
     _smooth(
         "erf",
