@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosscheck.arithmetic.conventions import READINGS
-from crosscheck.audit import cancellation, expected, left_sides
+from crosscheck.audit import cancellation, findings, left_sides
 from crosscheck.audit.composed import ROUTES, WholeTrial
-from crosscheck.audit.findings import finding, remedies, unprinted_entries
+from crosscheck.audit.findings import NOTES, finding, remedies, unprinted_entries
 from crosscheck.audit.judges import table
 from crosscheck.audit.judges.table import Jacobian
-from crosscheck.audit.notes import NOTES
 from crosscheck.audit.rows import Record, Row
 from crosscheck.audit.symbols import Ingredients
 from crosscheck.audit.trial import RivalSides, places, tried
@@ -94,7 +93,7 @@ def audit(
         "rivals": [judge.name for judge in judges],
         "absent": absent,
         "finding": finding(rows, composed),
-        "differences": expected.differences(rows),
+        "differences": findings.differences(rows),
         "equations": [_described(equation) for equation in equations.values()],
         "rows": rows,
         "remedies": remedies(rows, corrections),

@@ -1,6 +1,11 @@
-"""What the rows come to: the finding in sentences, the remedies, the unprinted."""
+"""What the rows come to: the finding in sentences, the remedies, the unprinted, the news.
 
-from collections.abc import Mapping
+The known outcome is shipped with the package, as `expected.csv`.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from typing import Any
 
 from crosscheck.arithmetic.conventions import READINGS
@@ -8,10 +13,29 @@ from crosscheck.audit.rows import Row
 from crosscheck.paper.equation import Equation
 from crosscheck.paper.unprinted import CORRECTIONS, UNPRINTED
 
+NOTES = (
+    "σ is never defined. S0 fixes it up to a shift of its argument: σ(z) = 1/(1 + e^{-(z - c)}).",
+    "σ^{-1}(a^l) is a name for the pre-activation. As the inverse of σ it would be false at a "
+    "linear output, where a^N is the pre-activation itself; N1 is tried as a name.",
+    "i numbers the entries of the training data, but in S0, ∂/∂x_i, it is an index of x.",
+    "j is the output neuron, but in the derivation of S6 it is an index of summation.",
+    "S6 is printed with a stray ∂ in a subscript.",
+    "X in cost(X) is not defined.",
+    "For no equation is the range of l printed. An index that runs past the net is UNDEFINED.",
+    "Where a wrong equation happens to hold: a (1 - a) = 1 has no real root, so the missing or "
+    "superfluous factor shows at every entry that is not 0. Weights that are 0 hide it in S1, S5 "
+    "and S6, inputs that are 0 (with N = 2) in S2 and S4, nothing hides it in S3; N2 meets a "
+    "linear output only at σ(z) = z, z = 0.65905.",
+)
+"""What the print leaves unclear, in sentences; none of it is a verdict."""
+
 READING_NAMES: Mapping[str, str] = {
     "identity": "a linear output (reading identity)",
     "sigmoid": "σ on every layer (reading sigmoid)",
 }
+
+Key = tuple[str, str, str | None]
+"""Equation, reading, layer."""
 
 NEEDED = (
     ("U1", READINGS, "the start of the recursion: S8 at l = N-1 cannot do without it"),
@@ -140,3 +164,31 @@ def _find(rows: list[Row], identity: str, reading: str, layer: str | None) -> Ro
 def _trial(row: Row) -> dict[str, Any]:
     left_out = ("equation", "reading", "layer", "holds_on")
     return {key: value for key, value in row.items() if key not in left_out}
+
+
+def known() -> dict[Key, str]:
+    """The verdict of each (equation, reading, layer)."""
+    text = files("crosscheck.audit").joinpath("expected.csv").read_text(encoding="utf-8")
+    return {
+        (row["equation"], row["reading"], row["layer"] or None): row["verdict"]
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def verdicts(rows: Iterable[Row]) -> dict[Key, str]:
+    """The same of the rows of an audit."""
+    return {(row["equation"], row["reading"], row["layer"]): row["verdict"] for row in rows}
+
+
+def differences(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each verdict that is not the known one, for each missing, each new."""
+    got, want = verdicts(rows), known()
+    sentences = []
+    for key in dict.fromkeys([*want, *got]):
+        if got.get(key) != want.get(key):
+            equation, reading, layer = key
+            place = f"{equation} under {reading}" + (f" at l = {layer}" if layer else "")
+            sentences.append(
+                f"{place}: found {got.get(key, 'no row')}, known is {want.get(key, 'no row')}"
+            )
+    return sentences

@@ -418,9 +418,9 @@ def atlas(
 @crosscheck.command()
 def engines() -> None:
     """List the engines: where each is from, and the precisions it takes."""
-    from crosscheck.engines import listing
+    from crosscheck.engines import registry
 
-    click.echo(listing.as_text())
+    click.echo(registry.listing_text())
 
 
 @crosscheck.command()

@@ -1,6 +1,6 @@
 """JAX on many architectures with one compiled program: each network is embedded in a padded one.
 
-What is differentiated is the function of `jax_grad`, by the same transformation. The networks of
+What is differentiated is the function of `jax.grad`, by the same transformation. The networks of
 a batch are run in a loop inside the program, not side by side, so that no bit of one can depend on
 the others; up to 64 wide that costs nothing.
 """

@@ -1,12 +1,25 @@
-"""Engines by name: one line a mode. A module is imported when its engine is first used."""
+"""Engines by name: one line a mode. A module is imported when its engine is first used.
+
+Other packages add theirs as entry points of the group `crosscheck.engines`. An installed package
+says in its pyproject.toml::
+
+    [project.entry-points."crosscheck.engines"]
+    my-engine = "my_package.engine:make"
+
+and `make()` returns an Engine. It is then in `crosscheck engines` and in `--engines`.
+"""
 
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
+from typing import NamedTuple
 
-from crosscheck.engines import third_party
+from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.engines.user.contained import Contained
+from crosscheck.networks.network import Architecture
 from crosscheck.results.extras import EXTRAS, sentence
 
 NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -16,7 +29,7 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper-stable": ("crosscheck.engines.paper", "stable"),
         "paper-printed": ("crosscheck.engines.paper", "printed"),
         "torch.backward": ("crosscheck.engines.torch", "backward"),
-        "torch.forward": ("crosscheck.engines.torch_forward", "forward"),
+        "torch.forward": ("crosscheck.engines.torch", "forward"),
         "jax.packed": ("crosscheck.engines.jax_padded", "packed"),
         "jax.grad": ("crosscheck.engines.jax", "grad"),
     }
@@ -25,6 +38,9 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 DEFAULT = ("paper", "paper-contracted", "torch.backward", "jax.packed", "jax.grad")
 """The engines of a run that names none. `paper-printed` is wrong by design, and not here."""
+
+GROUP = "crosscheck.engines"
+"""The entry points of other packages' engines."""
 
 SAMPLED: tuple[tuple[str, int], ...] = (("jax.grad", 20),)
 """Engines that take only the indices divisible by a number, in a run that names none."""
@@ -39,13 +55,13 @@ def nearest(name: str, known: list[str], what: str) -> str:
 
 def is_known(name: str) -> bool:
     """Whether an engine is called so, ours or a package's; imports nothing."""
-    return name in NAMES or name in third_party.found()
+    return name in NAMES or name in third_party()
 
 
 def require_known(name: str) -> None:
     """Raises ValueError for an unknown name, without importing anything."""
     if not is_known(name):
-        raise ValueError(nearest(name, [*NAMES, *third_party.found()], "engine"))
+        raise ValueError(nearest(name, [*NAMES, *third_party()], "engine"))
 
 
 def load(name: str) -> Engine:
@@ -54,7 +70,7 @@ def load(name: str) -> Engine:
     Raises ValueError for an unknown name, Unsupported where its library is not installed.
     """
     if name not in NAMES:
-        theirs = third_party.load(name)
+        theirs = _load_third_party(name)
         if theirs is not None:
             return theirs
     require_known(name)
@@ -67,3 +83,69 @@ def load(name: str) -> Engine:
             raise
         raise Unsupported(sentence(name, library)) from None
     return engine
+
+
+def third_party() -> dict[str, EntryPoint]:
+    """Other packages' engines by name; where two claim one, the first in the alphabet has it."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    return {point.name: point for point in reversed(points)}
+
+
+def _load_third_party(name: str) -> Engine | None:
+    """The engine of this name, or None where no package has it.
+
+    Raises Unsupported where the package cannot be imported or hands out no Engine.
+    """
+    point = third_party().get(name)
+    if point is None:
+        return None
+    try:
+        engine = point.load()()
+    except Exception as error:
+        raise Unsupported(f"{name} ({point.value}) {type(error).__name__}: {error}") from None
+    if not isinstance(engine, Engine):
+        raise Unsupported(f"{name} ({point.value}) made a {type(engine).__name__}, not an Engine")
+    return Contained(engine)
+
+
+class Listed(NamedTuple):
+    """An engine: `origin` is this project or a package, `dtypes` what it takes, `why` if none."""
+
+    name: str
+    origin: str
+    default: bool
+    dtypes: tuple[str, ...]
+    why: str
+
+
+def listing() -> list[Listed]:
+    """All engines, ours first; each is imported to find out."""
+    listed = [_listed(name, "crosscheck") for name in NAMES]
+    for name, point in third_party().items():
+        if name not in NAMES:
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+            listed.append(_listed(name, package))
+    return listed
+
+
+def _listed(name: str, origin: str) -> Listed:
+    default = name in DEFAULT
+    try:
+        engine = load(name)
+    except Unsupported as why:
+        return Listed(name, origin, default, (), str(why))
+    either = (Architecture((1, 1, 1), output=output) for output in ("identity", "sigmoid"))
+    kinds = list(either)
+    dtypes = tuple(d for d in FORMATS if any(engine.supports(kind, d) for kind in kinds))
+    return Listed(name, origin, default, dtypes, "")
+
+
+def listing_text() -> str:
+    """What `crosscheck engines` shows: a line an engine, whence it is and whether it can run."""
+    lines = []
+    for engine in listing():
+        mark = "*" if engine.default else " "
+        said = ", ".join(engine.dtypes) or engine.why
+        lines.append(f"{mark} {engine.name:18} {engine.origin:14} {said}")
+    lines.append("* runs by default. Other packages add theirs as entry points crosscheck.engines.")
+    return "\n".join(lines)

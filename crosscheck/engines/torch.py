@@ -1,4 +1,4 @@
-"""PyTorch autograd: the network in torch's own terms, and `backward`."""
+"""PyTorch autograd: the network in torch's own terms, `backward`, and forward mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,3 +122,42 @@ class Backward:
 def backward() -> Backward:
     """The engine `torch.backward`."""
     return Backward()
+
+
+Tensors = list[torch.Tensor]
+
+FORWARD_DTYPES = ("float64", "float32")
+MOST_PARAMETERS = 2000
+"""Forward mode costs a pass a parameter, and holds all tangents at once."""
+
+
+class TorchForward:
+    """`torch.forward`: `torch.func.jacfwd` of the cost by every weight and bias."""
+
+    name = "torch.forward"
+
+    def supports(self, architecture: Architecture, dtype: str) -> bool:
+        return dtype in FORWARD_DTYPES and architecture.parameters <= MOST_PARAMETERS
+
+    def arithmetic(self, dtype: str) -> Arithmetic:
+        return Arithmetic(dtype, "forward")
+
+    def gradients(self, case: Case) -> Gradients:
+        inputs, targets = tensor(case.inputs), tensor(case.targets)
+
+        def cost(weights: Tensors, biases: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+            a = inputs
+            for w, b, name in zip(weights, biases, case.architecture.activations, strict=True):
+                a = torch_function(name)(functional.linear(a, w.t(), b))
+            value = COSTS[case.architecture.cost].torch(a, targets)
+            return value, value
+
+        parameters = [tensor(w) for w in case.weights], [tensor(b) for b in case.biases]
+        jacobian = torch.func.jacfwd(cost, argnums=(0, 1), has_aux=True)
+        (weights, biases), value = jacobian(*parameters)
+        return Gradients(value.item(), [numpy(w) for w in weights], [numpy(b) for b in biases])
+
+
+def forward() -> TorchForward:
+    """The engine `torch.forward`."""
+    return TorchForward()

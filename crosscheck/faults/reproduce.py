@@ -10,8 +10,7 @@ import pandas as pd
 
 from crosscheck.arithmetic.conventions import READINGS
 from crosscheck.arithmetic.formats import FORMATS
-from crosscheck.engines.conformity import require
-from crosscheck.engines.interface import Engine
+from crosscheck.engines.interface import Engine, require
 from crosscheck.engines.user import function as user_engine
 from crosscheck.faults.shrinking import Failure, failure, shrink
 from crosscheck.networks import sampling

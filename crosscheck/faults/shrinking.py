@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.engines.conformity import Malformed, require
-from crosscheck.engines.interface import Engine
+from crosscheck.engines.interface import Engine, Malformed, require
 from crosscheck.engines.user.state import change
 from crosscheck.networks.network import Architecture, Array, Case, Gradients
 from crosscheck.results import extras

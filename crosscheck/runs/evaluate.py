@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from crosscheck.arithmetic.promise import Arithmetic, only
 from crosscheck.engines import registry
-from crosscheck.engines.broken import Broken
-from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.engines.interface import Broken, Engine, EngineFailed, Unsupported
 from crosscheck.engines.user import function as user_engine
 from crosscheck.engines.user.contained import described, loaded
 from crosscheck.exact.enclosure import first_disagreement

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from crosscheck.engines.broken import Broken
-from crosscheck.engines.interface import Unsupported
+from crosscheck.engines.interface import Broken, Unsupported
 from crosscheck.engines.user.contained import described
 from crosscheck.runs import evaluate, explaining
 from crosscheck.runs.explaining import Explanation, Suspect

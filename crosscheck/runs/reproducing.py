@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from crosscheck.engines.broken import Broken
-from crosscheck.engines.interface import Engine, Unsupported
+from crosscheck.engines.interface import Broken, Engine, Unsupported
 from crosscheck.faults import reproduce
 from crosscheck.faults.reproduce import Reproduction
 from crosscheck.networks.distribution import Distribution

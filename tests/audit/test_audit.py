@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crosscheck.arithmetic.formats import FORMATS
-from crosscheck.audit import cancellation, expected, left_sides
+from crosscheck.audit import cancellation, findings, left_sides
 from crosscheck.audit.audit import Plan, audit
 from crosscheck.audit.judges import table
 from crosscheck.audit.symbols import Ingredients
@@ -26,7 +26,7 @@ def found():
 
 
 def verdicts(found):
-    return expected.found(found["rows"])
+    return findings.verdicts(found["rows"])
 
 
 def wrong(name, change):
@@ -59,15 +59,15 @@ def test_the_outcome_is_the_known_one(found):
 
 
 def test_the_shipped_table_says_what_is_known():
-    assert expected.known() == {key: known_verdict(*key) for key in expected.known()}
+    assert findings.known() == {key: known_verdict(*key) for key in findings.known()}
 
 
 def test_the_outcome_is_the_same_in_float32():
-    assert verdicts(audit(Plan(15, 0, "float32"), judges=[])) == expected.known()
+    assert verdicts(audit(Plan(15, 0, "float32"), judges=[])) == findings.known()
 
 
 def test_another_seed_has_the_same_outcome():
-    assert verdicts(audit(Plan(20, 7), judges=[])) == expected.known()
+    assert verdicts(audit(Plan(20, 7), judges=[])) == findings.known()
 
 
 def test_the_finding_is_in_words(found):
@@ -112,7 +112,7 @@ def test_a_plan_that_cannot_be_is_refused(plan, complaint):
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_a_wrong_equation_fails_in_exactly_its_own_rows(name):
     changed = verdicts(audit(PLAN, wrong(name, lambda right: 3 * right), judges=[]))
-    for key, verdict in expected.known().items():
+    for key, verdict in findings.known().items():
         own = key[0] == name and verdict != "UNDEFINED"
         assert changed[key] == ("FAILS" if own else verdict), key
 
@@ -120,7 +120,7 @@ def test_a_wrong_equation_fails_in_exactly_its_own_rows(name):
 @pytest.mark.parametrize("name", ["N1", "C1", "C2", "C3", "S3", "S6", "S7", "S8", "S9"])
 def test_a_mistake_of_one_part_in_a_trillion_is_seen(name):
     changed = audit(PLAN, wrong(name, lambda right: (1 + 1e-12) * right), judges=[])
-    assert {k[0] for k, v in verdicts(changed).items() if v != expected.known()[k]} == {name}
+    assert {k[0] for k, v in verdicts(changed).items() if v != findings.known()[k]} == {name}
 
 
 def test_differences_are_named():
@@ -128,7 +128,7 @@ def test_differences_are_named():
     assert len(changed["differences"]) == 10
     assert changed["differences"][0] == "S9 under identity at l = N: found FAILS, known is HOLDS"
     rows = [row for row in changed["rows"] if row["equation"] != "C1"]
-    assert "C1 under identity: found no row, known is HOLDS" in expected.differences(rows)
+    assert "C1 under identity: found no row, known is HOLDS" in findings.differences(rows)
 
 
 def test_an_equation_whose_symbol_no_trial_knows_is_refused():
@@ -278,7 +278,7 @@ def test_all_rivals_give_the_same_verdict_on_every_row():
         for judge in row["rivals"].values():
             assert judge["verdict"] == row["verdict"]
             assert judge["architectures"] == row["architectures"]
-    assert verdicts(found) == expected.known()
+    assert verdicts(found) == findings.known()
 
 
 def test_a_rival_without_a_left_side_is_left_out():
@@ -320,7 +320,6 @@ def test_where_no_correction_is_known_none_is_claimed():
 
 def test_a_correction_is_on_trial_itself(monkeypatch):
     """With the wrong correction in its place, the remedy is seen to fail."""
-    from crosscheck.audit import findings
     from crosscheck.paper.unprinted import CORRECTIONS
 
     swapped = {**CORRECTIONS, "sigmoid": {**CORRECTIONS["sigmoid"], ("S2", "output"): "S4′"}}

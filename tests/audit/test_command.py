@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crosscheck.audit import expected
+from crosscheck.audit import findings
 from crosscheck.audit.judges import table
 from crosscheck.cli import main
 
@@ -34,8 +34,8 @@ def test_the_known_outcome_is_status_0_and_all_files(command, tmp_path):
 
 
 def test_another_outcome_is_status_1_and_says_what_differs(command, tmp_path, monkeypatch):
-    known = {**expected.known(), ("S3", "sigmoid", "N"): "HOLDS"}
-    monkeypatch.setattr(expected, "known", lambda: known)
+    known = {**findings.known(), ("S3", "sigmoid", "N"): "HOLDS"}
+    monkeypatch.setattr(findings, "known", lambda: known)
     status, shown, _ = command("--out", str(tmp_path), "--output-format", "concise")
     assert status == 1
     assert "S3 under sigmoid at l = N: found FAILS, known is HOLDS" in shown
@@ -57,8 +57,8 @@ def test_annotations_are_notices_where_the_outcome_is_known(command, tmp_path):
 
 
 def test_annotations_are_errors_for_what_is_new(command, tmp_path, monkeypatch):
-    known = {**expected.known(), ("S3", "sigmoid", "N"): "HOLDS"}
-    monkeypatch.setattr(expected, "known", lambda: known)
+    known = {**findings.known(), ("S3", "sigmoid", "N"): "HOLDS"}
+    monkeypatch.setattr(findings, "known", lambda: known)
     status, shown, _ = command("--out", str(tmp_path), "--output-format", "github")
     errors = [line for line in shown.splitlines() if line.startswith("::error")]
     assert status == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crosscheck.audit import command, expected
+from crosscheck.audit import command, findings
 from crosscheck.audit.audit import Plan, audit
 from crosscheck.audit.reports import (
     github,
@@ -205,7 +205,7 @@ def test_the_committed_audit_has_the_known_verdicts():
         for reading in ("identity", "sigmoid"):
             rows = [
                 {"layer": layer, "verdict": verdict}
-                for (name, of, layer), verdict in expected.known().items()
+                for (name, of, layer), verdict in findings.known().items()
                 if (name, of) == (equation, reading)
             ]
             words = audit_summaries.in_words(rows).replace("FAILS", "**FAILS**")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from crosscheck.engines import listing, registry, third_party
+from crosscheck.engines import registry
 from crosscheck.engines.interface import Unsupported
 from crosscheck.results.outcome import OK, exit_status
 from crosscheck.runs import evaluate
@@ -78,7 +78,7 @@ class TestInstalled:
         assert set(frames.errors["engine"]) == {"theirs", "paper"}
 
     def test_it_is_listed_with_its_package(self):
-        found = {engine.name: engine for engine in listing.listing()}
+        found = {engine.name: engine for engine in registry.listing()}
         assert found["theirs"].origin == "halved-engine 1.2"
         assert "float64" in found["theirs"].dtypes
         assert not found["theirs"].default
@@ -95,4 +95,4 @@ class TestInstalled:
 
 
 def test_without_packages_there_is_none():
-    assert third_party.load("theirs") is None
+    assert "theirs" not in registry.third_party()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosscheck.faults import rules
+from crosscheck.faults.catalogue import rules
 
 
 def _arrays(operation: rules.Operation, seed: int = 3) -> list[np.ndarray]:

@@ -23,8 +23,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.engines.conformity import Malformed
-from crosscheck.engines.interface import Engine, EngineFailed
+from crosscheck.engines.interface import Engine, EngineFailed, Malformed
 from crosscheck.engines.user import floating_point
 from crosscheck.networks.network import Architecture, Case, Gradients
 

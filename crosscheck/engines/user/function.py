@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.engines.conformity import Malformed
-from crosscheck.engines.interface import Unsupported
+from crosscheck.engines.interface import Malformed, Unsupported
 from crosscheck.engines.user import contained
 from crosscheck.engines.user.file import Folder, folder_of, load
 from crosscheck.networks.network import Architecture, Array, Case, Gradients

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crosscheck.engines.conformity import Malformed, require
-from crosscheck.engines.interface import Engine
+from crosscheck.engines.interface import Engine, Malformed, require
 from crosscheck.networks.network import Array, Case, Gradients
 
 FURTHER_CALLS = 4

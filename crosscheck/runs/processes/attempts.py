@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from crosscheck.engines.conformity import Malformed, require
-from crosscheck.engines.interface import Engine, EngineFailed, Unsupported
+from crosscheck.engines.interface import Engine, EngineFailed, Malformed, Unsupported, require
 from crosscheck.engines.user.contained import described, sentence
 from crosscheck.engines.user.state import Change, change
 from crosscheck.networks.network import Array, Case, Gradients

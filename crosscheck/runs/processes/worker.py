@@ -218,7 +218,7 @@ def run(job: Job) -> Iterator[bytes]:
 
 def _muster(job: Job) -> "Crew":
     """The plan's engines, each loaded once in this process; a broken one stands as such."""
-    from crosscheck.engines.broken import Broken
+    from crosscheck.engines.interface import Broken
     from crosscheck.runs import evaluate
 
     crew: dict[str, Any] = {}
