@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 
+from crosscheck.results.disk import files
 from crosscheck.studies.atlas import definitions
 from crosscheck.studies.atlas.definition import Broken, Call, Definition
 
@@ -31,6 +33,16 @@ def all_definitions() -> Mapping[str, Definition]:
             raise Broken(f"two definitions are called {definition.name!r}")
         known[definition.name] = definition
     return MappingProxyType(known)
+
+
+@cache
+def source(name: str) -> str:
+    """A digest of the table that has the definition; of another package's, its repr."""
+    for module in pkgutil.iter_modules(definitions.__path__):
+        table = import_module(f"{definitions.__name__}.{module.name}")
+        if any(definition.name == name for definition in table.DEFINITIONS):
+            return files.digest(Path(str(table.__file__)))
+    return repr(all_definitions()[name])
 
 
 def _ours() -> Iterable[Definition]:

@@ -6,6 +6,7 @@ is 0 or subnormal where a product or power of numbers was asked for has underflo
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,10 @@ PRODUCTS = (
     *("dot_general", "linalg_vector_norm", "norm", "addcmul", "cosh", "sinh"),
 )
 """Operations whose result is 0 or subnormal by underflow alone where no operand is."""
+
+
+LARGE = 1e12
+"""Operands whose third power overflows in float32 make NaN by overflow, if they are finite."""
 
 
 class Happened(NamedTuple):
@@ -47,10 +52,11 @@ def seen(call: Call, dtype: str, at: float, vector: bool = False) -> Happened:
     With `vector` the point is repeated, as in the snippet of that kind.
     """
     steps = {"torch": _torch_steps, "jax": _jax_steps}[call.framework]
-    f = function(call.framework, call.expression)
     try:
         with np.errstate(all="ignore"):
-            return _judged(steps(f, dtype, np.full((ROWS,) if vector else (), at)), dtype)
+            return _judged(
+                steps(call.expression, dtype, np.full((ROWS,) if vector else (), at)), dtype
+            )
     except Exception:
         return Happened()  # an operation that cannot be watched explains nothing
 
@@ -79,7 +85,11 @@ def _flow(name: str, operands: Sequence[Array], results: Sequence[Array], least:
 
 def _overflowed(name: str, operands: Sequence[Array], result: Array) -> bool:
     infinite = np.isinf(result)
-    if not infinite.any() or not all(np.isfinite(x).all() for x in operands):
+    if not all(np.isfinite(x).all() for x in operands):
+        return False
+    if np.isnan(result).any() and any((np.abs(x) > LARGE).any() for x in operands):
+        return True  # inside of one fused operation
+    if not infinite.any():
         return False
     return not (name.startswith(POLES) and any((x == 0).any() for x in operands))
 
@@ -106,10 +116,11 @@ def _nan(name: str, operands: Sequence[Array], results: Sequence[Array]) -> str:
     return f"0 / 0 in {name}" if zero else f"∞ - ∞ in {name}" if infinite else f"NaN in {name}"
 
 
-def _torch_steps(f: Callable[[Any], Any], dtype: str, at: Array) -> Iterator[Step]:
+def _torch_steps(expression: str, dtype: str, at: Array) -> Iterator[Step]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
+    f = function("torch", expression)
     steps: list[Step] = []
 
     class Watch(TorchDispatchMode):
@@ -119,13 +130,13 @@ def _torch_steps(f: Callable[[Any], Any], dtype: str, at: Array) -> Iterator[Ste
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             result = func(*args, **(kwargs or {}))
-            steps.append((_name(func), _arrays(args), _arrays((result,))))
+            steps.append((_name(func), tensors(args), tensors((result,))))
             return result
 
-    def _arrays(given: Sequence[Any]) -> list[Array]:
+    def tensors(given: Any) -> list[Array]:
         leaves, _ = torch.utils._pytree.tree_flatten(given)
-        tensors = [x for x in leaves if isinstance(x, torch.Tensor) and x.is_floating_point()]
-        return [t.detach().to(torch.float64).numpy().copy() for t in tensors]
+        chosen = [x for x in leaves if isinstance(x, torch.Tensor) and x.is_floating_point()]
+        return [t.detach().to(torch.float64).numpy().copy() for t in chosen]
 
     with Watch():
         x = torch.tensor(at).to(getattr(torch, dtype)).requires_grad_(True)
@@ -141,39 +152,68 @@ def _name(func: Any) -> str:
 CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 
 
-def _jax_steps(f: Callable[[Any], Any], dtype: str, at: Array) -> Iterator[Step]:
+def _jax_steps(expression: str, dtype: str, at: Array) -> Iterator[Step]:
     import jax
     import jax.numpy as jnp
 
     with jax.enable_x64(dtype == "float64"):
-        x = jnp.asarray(at, dtype)
+        names, compiled = _jax_program(expression, dtype)
+        steps = compiled(jnp.asarray(at, dtype))
+    for name, (operands, results) in zip(names, steps, strict=True):
+        yield name, _arrays(operands), _arrays(results)
+
+
+@cache
+def _jax_program(expression: str, dtype: str) -> tuple[list[str], Callable[[Any], Any]]:
+    """Names of the operations of the gradient, filled when the function is first called.
+
+    The function returns what each operation was given and what it returned.
+    """
+    import jax
+
+    f = function("jax", expression)
+    names: list[str] = []
+
+    def traced(x: Any) -> Any:
         closed = jax.make_jaxpr(jax.grad(lambda x: f(x).sum()))(x)
-        steps: list[Step] = []
-        _run(closed.jaxpr, closed.consts, [x], steps)
-    return iter(steps)
+        steps: list[Any] = []
+        names.clear()
+        _run(closed.jaxpr, closed.consts, [x], names, steps)
+        return steps
+
+    return names, jax.jit(traced)
 
 
-def _run(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], steps: list[Step]) -> Any:
+def _run(
+    jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any], names: list[str], steps: list[Any]
+) -> Any:
     """Evaluate the equations one by one; calls are entered."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *operands], strict=True))
     for equation in jaxpr.eqns:
         given = [v.val if hasattr(v, "val") else values[v] for v in equation.invars]
-        results = _applied(equation, given, steps)
+        results = _applied(equation, given, names, steps)
         values.update(zip(equation.outvars, results, strict=True))
     return [v.val if hasattr(v, "val") else values[v] for v in jaxpr.outvars]
 
 
-def _applied(equation: Any, given: Sequence[Any], steps: list[Step]) -> Any:
+def _applied(equation: Any, given: Sequence[Any], names: list[str], steps: list[Any]) -> Any:
     inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
     if equation.primitive.name in CALLS and inner is not None:
         body = getattr(inner, "jaxpr", inner)
-        return _run(body, getattr(inner, "consts", ()), given, steps)
+        return _run(body, getattr(inner, "consts", ()), given, names, steps)
     result = equation.primitive.bind(*given, **equation.params)
     results = result if equation.primitive.multiple_results else [result]
-    steps.append((equation.primitive.name, _floating(given), _floating(results)))
+    names.append(equation.primitive.name)
+    steps.append((_floating(given), _floating(results)))
     return results
 
 
-def _floating(values: Sequence[Any]) -> list[Array]:
-    arrays = [np.asarray(v) for v in values]
-    return [a.astype(np.float64) for a in arrays if a.dtype.kind in "fV"]
+def _floating(values: Sequence[Any]) -> list[Any]:
+    """Those that are real numbers of a framework or Python."""
+    import jax.numpy as jnp
+
+    return [v for v in values if jnp.issubdtype(jnp.result_type(v), jnp.floating)]
+
+
+def _arrays(values: Sequence[Any]) -> list[Array]:
+    return [np.asarray(v).astype(np.float64) for v in values]

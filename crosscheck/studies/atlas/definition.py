@@ -13,6 +13,9 @@ from crosscheck.studies.atlas.mathematics.jets import Beyond, Jet, Tie, Undecide
 
 FRAMEWORKS = ("torch", "jax")
 
+PREFIX = {"torch": "torch", "jax": "jnp"}
+"""The module of arrays in expressions, apart from the function that is on trial."""
+
 BITS = (96, 256, 1024, 4096, 16384)
 """Working precisions, tried in this order until the derivative is known well enough."""
 
@@ -100,6 +103,17 @@ def expressions(given: str | Iterable[str]) -> tuple[str, ...]:
     if isinstance(given, str):
         return (given,) if given else ()
     return tuple(given)
+
+
+def joined(framework: str, *entries: float | str) -> str:
+    """An expression of a vector of these entries, numbers or "x", along a new last axis."""
+    parts = [each if isinstance(each, str) else number(framework, each) for each in entries]
+    return f"{PREFIX[framework]}.stack(({', '.join(parts)}), -1)"
+
+
+def number(framework: str, value: float) -> str:
+    """An expression of a constant in the shape and format of x."""
+    return f"{PREFIX[framework]}.full_like(x, {float(value)!r})"
 
 
 def define(

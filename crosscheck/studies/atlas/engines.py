@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -41,6 +41,7 @@ class Unable(Exception):
     """A framework that does not differentiate this function in this way; the message is its own."""
 
 
+@lru_cache(maxsize=32)
 def engine(call: Call, dtype: str, mode: str) -> Engine:
     """How this framework differentiates the function in this format and mode.
 
@@ -210,7 +211,7 @@ def _jax_snippet(expression: str, dtype: str, at: str, truth: str, vector: bool)
         *(["jax.config.update('jax_enable_x64', True)"] if dtype == "float64" else []),
         "import jax.numpy as jnp",
         *(f"import {module}" for module in modules),
-        f"slope = jax.grad(lambda x: {total})({made})",
+        f"slope = jax.jit(jax.grad(lambda x: {total}))({made})",
         f'print(float(slope{"[0]" if vector else ""}), "exact:", "{truth}")',
     ]
 
@@ -230,5 +231,15 @@ def alone(call: Call, dtype: str, at: float, vector: bool = False) -> float:
     import jax.numpy as jnp
 
     with jax.enable_x64(dtype == "float64"):
-        slope = jax.grad(lambda x: f(x).sum())(jnp.full((ROWS,) if vector else (), at, dtype))
-        return float(slope.ravel()[0])
+        x = jnp.full((ROWS,) if vector else (), at, dtype)
+        return float(_compiled_gradient(call.expression, dtype)(x).ravel()[0])
+
+
+@cache
+def _compiled_gradient(expression: str, dtype: str) -> Callable[[Any], Any]:
+    """Compiled once for each shape; the format is part of the name, as 64 bits are a context."""
+    import jax
+
+    f = function("jax", expression)
+    compiled: Callable[[Any], Any] = jax.jit(jax.grad(lambda x: f(x).sum()))
+    return compiled

@@ -127,6 +127,15 @@ class Trial:
         with_one = engines.alone(self.call, self.dtype, at)
         return self.ruling(at, with_one).ruling != self.ruling(at, got).ruling
 
+    def at_the_brink(self, at: float) -> bool:
+        """Whether the derivative is so near to under- or overflow that a factor 1/u reaches it.
+
+        A fused operation does not show what overflows inside of it, such as exp(-x) in x σ(x).
+        """
+        size = float(abs(self.truth(at).slope).abs_upper())
+        room = 2.0**self.format.digits
+        return size < self.format.smallest_normal * room or size > self.format.largest / room
+
     def seen(self, at: float) -> Happened:
         """What happens in the framework at a point."""
         if at not in self.happened:
@@ -319,9 +328,9 @@ def _explained(trial: Trial, judged: Judged, stretch: Stretch, row: Row) -> Row:
     alike = [k for k in stretch.members if judged.slopes[k].ruling == row.ruling]
     sample = {row.at, *(float(judged.at[alike[k]]) for k in (0, len(alike) // 2, -1))}
     happened = {x: trial.seen(x) for x in sample}
-    if all(each.flows for each in happened.values()):
+    if all(each.flows or trial.at_the_brink(x) for x, each in happened.items()):
         value = rulings.RANGE if row.value_ruling in rulings.BAD else row.value_ruling
-        flow = happened[row.at].flows[0]
+        flow = next(iter(happened[row.at].flows), "at the end of the format's range")
         return row._replace(ruling=rulings.RANGE, value_ruling=value, cause=flow)
     if rulings.at_least(row.value_ruling, row.ruling):
         return row._replace(ruling=rulings.VALUE, cause=happened[row.at].nan)

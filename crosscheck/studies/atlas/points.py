@@ -14,12 +14,12 @@ from crosscheck.studies.atlas.definition import Definition, Interval
 
 DENSITIES = ("quick", "default", "exhaustive")
 
-_NEAR, _EVERY = (-40, 12), {"quick": 40, "default": 12, "exhaustive": 4}
+_NEAR, _EVERY = (-40, 12), {"quick": 48, "default": 16, "exhaustive": 4}
 """Exponents of which each is taken, and beyond them every so many."""
 
 _MANTISSAS = {
     "quick": (1.0,),
-    "default": (1.0, 1.3125, 1.6875),
+    "default": (1.0, 1.3125),
     "exhaustive": (1.0, 1.125, 1.3125, 1.5, 1.6875, 1.875),
 }
 
@@ -59,8 +59,8 @@ def held(points: Array, format: FloatFormat) -> Array:
 
 
 def inside(points: Array, domain: Interval) -> Array:
-    """Those in the domain, its ends included."""
-    chosen: Array = points[(points >= domain[0]) & (points <= domain[1])]
+    """Those in the domain, an open interval: its ends are poles, or have one side only."""
+    chosen: Array = points[(points > domain[0]) & (points < domain[1])]
     return chosen
 
 

@@ -19,6 +19,13 @@ SECONDS = 600
 """The longest that one function may take before it is given up."""
 
 
+COMPUTING = (
+    "mathematics/*.py",
+    *(f"{name}.py" for name in ("definition", "points", "engines", "rulings", "causes", "examine")),
+)
+"""Our files on which every case depends; the table of a definition is part of its case's name."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked for; everything, where nothing is named."""
@@ -49,7 +56,8 @@ def cases(task: Task) -> Iterator[tuple[Call, str, Path]]:
     """(call, format, file of the journal)."""
     for call in task.calls:
         for dtype in task.asked.dtypes:
-            name = "\0".join((call.framework, call.expression, call.definition, dtype))
+            table = catalogue.source(call.definition)
+            name = "\0".join((call.framework, call.expression, call.definition, dtype, table))
             digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
             yield call, dtype, task.journal / f"{digest}.json"
 
@@ -63,13 +71,16 @@ def study(task: Task) -> None:
             continue
         begun = path.with_suffix(".begun")
         files.write(begun, "")
-        keep(path, examine(Trial(call, dtype, truth, task.asked.density), _modes(task, call)))
+        modes = _modes(task, call, dtype)
+        keep(path, examine(Trial(call, dtype, truth, task.asked.density), modes))
         begun.unlink()
 
 
-def _modes(task: Task, call: Call) -> Sequence[str]:
+def _modes(task: Task, call: Call, dtype: str) -> Sequence[str]:
+    """The first mode alone where the grid is coarse; all of them in the first format otherwise."""
     modes = engines.MODES[call.framework]
-    return modes[:1] if task.asked.density == "quick" else modes
+    every = {"quick": False, "default": dtype == task.asked.dtypes[0], "exhaustive": True}
+    return modes if every[task.asked.density] else modes[:1]
 
 
 def keep(path: Path, examined: Examined) -> None:
@@ -111,10 +122,11 @@ def run(asked: Asked, out: Path, tell: Callable[[str], None]) -> list[Examined]:
 
 def _journal(asked: Asked, out: Path) -> Path:
     """The journal's folder, named by all that its cases depend on."""
-    source = resources.files("crosscheck.studies.atlas")
+    source = Path(str(resources.files("crosscheck.studies.atlas")))
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(str(source)).rglob("*.py")):
-        digest.update(path.read_bytes())
+    for name in COMPUTING:
+        for path in sorted(source.glob(name)):
+            digest.update(path.read_bytes())
     digest.update(json.dumps([environment.versions(), asked.density]).encode())
     folder = out / ".atlas" / digest.hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
