@@ -1,20 +1,22 @@
 """gradcheck() and tolerance(): a proof for the gradient of any function, without a tolerance."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from crosscheck.arithmetic.formats import FORMATS
+from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.checking import gradient_report
 from crosscheck.checking.gradient_report import GradientReport, Tried
 from crosscheck.networks import ranges
 from crosscheck.programs import arguments
-from crosscheck.programs.frontends import frameworks
+from crosscheck.programs.frontends import frameworks, theirs
 from crosscheck.programs.frontends.subject import Subject
-from crosscheck.programs.program import Unreadable
-from crosscheck.programs.trial.trial import Accumulate, Judged, NotGiven, Trial
+from crosscheck.programs.program import Endless, Program, Unreadable
+from crosscheck.programs.trial.trial import Accumulate, Judged, NotGiven, Trial, failed
 
 OPTIONAL_MODES = frozenset({"compile"})
 """Modes that are tried only where they are asked for."""
@@ -35,9 +37,20 @@ class Question:
     intended: frozenset[str] = frozenset()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("function", "gradient", "reference"):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} is {given!r}, and has to be a function")
+        if self.operands not in (None, "tf32"):
+            raise ValueError(f"operands={self.operands!r} has to be 'tf32' or None")
+        _require_formats(self.accumulate)
+
     def trial(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Trial:
         """The function with these arguments, on trial."""
+        theirs.require_real_numbers(args, kwargs)
         subject = frameworks.subject(self.function, args, kwargs, self.gradient, self.wrt)
+        theirs.require_no_nan([leaf.path for leaf in subject.inputs], subject.arrays)
         standard = self._standard(args, kwargs)
         cotangents = None if self.cotangent is None else _fitting(self.cotangent, subject)
         return Trial(
@@ -58,9 +71,26 @@ class Question:
     def judged(self, trial: Trial, first: bool = True) -> list[Judged]:
         """The verdicts in every mode that was asked for, or that applies.
 
-        The habits of use are tried on the first set of arguments alone.
+        The habits of use are tried on the first set of arguments alone. What the function raises
+        is kept with its traceback; what we have to say of it is raised.
         """
-        return [trial.judge(mode) for mode in self._modes(trial.subject, first)]
+        try:
+            self._require_an_end(trial)
+            return [trial.judge(mode) for mode in self._modes(trial.subject, first)]
+        except (Exception, SystemExit) as error:
+            if isinstance(error, Unreadable | NotGiven) or not theirs.raised_by_theirs(error):
+                raise
+            return [failed("", error)]
+
+    def _require_an_end(self, trial: Trial) -> None:
+        """Read the program before the function is called: reading ends by itself."""
+        with suppress(Unreadable):
+            try:
+                program = trial.primal
+            except Endless as why:
+                raise NotGiven(str(why)) from None
+            if trial.standard is not None:
+                _require_same_value(program, trial.subject)
 
     def _modes(self, subject: Subject, first: bool) -> list[str]:
         if self.modes is None:
@@ -113,13 +143,20 @@ def gradcheck(
         cotangent,
         accumulate,
         operands,
-        frozenset([intended] if isinstance(intended, str) else intended),
+        _names(intended),
         ranges.whole("seed", seed),
     )
     count = ranges.whole("cases", cases, 1)
     if shapes is None and count == 1:
         return gradient_report.of(question.seed, [_tried(question, args, kwargs, 0, "")])
     return _drawn(question, args, kwargs, shapes, count)
+
+
+def _names(intended: Sequence[str] | str) -> frozenset[str]:
+    names = [intended] if isinstance(intended, str) else intended
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"intended={intended!r} has to be names of rules")
+    return frozenset(names)
 
 
 def _tried(
@@ -171,12 +208,37 @@ def tolerance(
     }
 
 
+def _require_formats(accumulate: Accumulate) -> None:
+    """Raises ValueError for a format, or an operation, that is not known."""
+    if accumulate is None:
+        return
+    named = accumulate if isinstance(accumulate, Mapping) else {"sum": accumulate}
+    for operation, format in named.items():
+        if operation not in PRIMITIVES:
+            raise ValueError(f"accumulate names the operation {operation!r}: sum and dot are some")
+        if format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise ValueError(f"accumulate={format!r} is no format: {known} are")
+
+
+def _require_same_value(program: Program, subject: Subject) -> None:
+    """Raises ValueError where a reference has a value of another shape than the function."""
+    shapes = [program.operations[output].shape for output in program.outputs]
+    wanted = [tuple(leaf.shape) for leaf in subject.outputs]
+    if shapes != wanted:
+        raise NotGiven(f"the reference returns shapes {shapes}, and {subject.name} {wanted}")
+
+
 def _fitting(cotangent: Any, subject: Subject) -> list[np.ndarray]:
     """The cotangent's arrays, one for each leaf of the value.
 
     Raises ValueError where it does not fit.
     """
-    given = [_plain(leaf) for leaf in frameworks.leaves(cotangent)]
+    try:
+        given = [_plain(leaf) for leaf in frameworks.leaves(cotangent)]
+    except (ValueError, TypeError):
+        kind = type(cotangent).__name__
+        raise ValueError(f"the cotangent is a {kind}, and has to be of arrays") from None
     wanted = [tuple(leaf.shape) for leaf in subject.outputs]
     if [array.shape for array in given] != wanted:
         raise ValueError(

@@ -82,7 +82,8 @@ class GradientReport(Report):
         if shown is not None:
             parts += _described(*shown)
         for one, judged in self._raised():
-            parts.append(f"ERROR  {one.trial.subject.name}, mode {judged.mode}: {judged.message}")
+            mode = f", mode {judged.mode}" if judged.mode else ""
+            parts.append(f"ERROR  {one.trial.subject.name}{mode}: {judged.message}")
             if judged.cause is not None:
                 parts.append(user_engine.their_traceback(judged.cause, full))
             break
@@ -147,7 +148,7 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
         _frame(errors, rows.GRADIENTS),
         _frame([_case_row(seed, one, name) for one in tried], columns),
         notes=tuple(dict.fromkeys(notes)),
-        cause=next((cause for cause in causes if isinstance(cause, Exception)), None),
+        cause=next(iter(causes), None),
         tried=tuple(tried),
     )
 

@@ -17,6 +17,10 @@ class Unreadable(ValueError):
     """A program that cannot be followed: which operation, where, and what to do instead."""
 
 
+class Endless(Unreadable):
+    """More operations than a program may have: a loop that does not end, most likely."""
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One equation: a primitive on values by their numbers, which gives one value.
@@ -158,7 +162,7 @@ class Builder:
 
     def _append(self, operation: Operation) -> int:
         if len(self.operations) >= self.limit:
-            raise Unreadable(
+            raise Endless(
                 f"more than {self.limit:,} operations were recorded"
                 + (f" at {operation.source}" if operation.source else "")
                 + ": does a loop never end? A program of that length needs reference="

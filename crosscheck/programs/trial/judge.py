@@ -25,6 +25,8 @@ SAME, WRONG, OPEN, OPAQUE = "same", "wrong", "open", "opaque"
 
 NO_POWER = "the bound exceeds the gradient"
 
+UNFAITHFUL = "the recorded program does not give the numbers that came"
+
 FORWARD = ("forward",)
 """Modes whose derivatives are tangents of the outputs."""
 
@@ -240,6 +242,15 @@ def judge(yardstick: Yardstick, place: int, path: str, got: Array, format: str) 
     )
 
 
+def are_others(one: Array, other: Array, bound: Array) -> bool:
+    """Whether two results differ by more than two evaluations of one program can."""
+    first, second = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(all="ignore"):
+        near = np.abs(first - second) <= 2 * np.where(np.isnan(bound), np.inf, bound)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    return not bool(np.all(near | same))
+
+
 def _distance(numbers: Array, middle: Array) -> Array:
     with np.errstate(all="ignore"):
         error = np.abs(numbers - middle).astype(np.float64)
@@ -287,7 +298,7 @@ def _wrong_rule(yardstick: Yardstick, place: int, state: _State, ruling: Ruling)
     with np.errstate(all="ignore"):
         faithful = (off <= width) | ~np.isfinite(width)
     if not faithful.all():
-        return "INCONCLUSIVE", "the recorded program does not give the numbers that came"
+        return "INCONCLUSIVE", UNFAITHFUL
     return "DEFECT", "the rule is wrong" + in_words(ruling.times)
 
 

@@ -11,6 +11,7 @@ from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs import cotangents, reference
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends.subject import Leaf, Numbers, Subject
+from crosscheck.programs.frontends.theirs import raised_by_theirs
 from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.reference import Enclosed
 from crosscheck.programs.trial import judge, noise, stages
@@ -34,8 +35,12 @@ REPAIRED_ENTRIES = 100_000
 """Entries of all values of a program in which the wrong line is looked for."""
 
 
-class NotGiven(Exception):
+class NotGiven(ValueError):
     """The derivative has another form than the arguments: one sentence says where."""
+
+
+class Unsteady(ValueError):
+    """The function gives other numbers each time that it is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,26 +126,42 @@ class Trial:
             numbers = self.subject.numbers(mode, given)
         except Unreadable as why:
             return Judged(mode, (), status="unsupported", message=str(why))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # the user's own code, which may even exit
-            return Judged(
-                mode,
-                (),
-                status="error",
-                message=f"{type(error).__name__}: {error}",
-                cause=error,
-            )
+        except (Exception, SystemExit) as error:  # the user's own code, which may even exit
+            if isinstance(error, (ValueError, TypeError)) and not raised_by_theirs(error):
+                raise  # a sentence on what it returned
+            return failed(mode, error)
         seconds = time.perf_counter() - started
         rule, notes = self._rule(mode)
         yardstick = self._yardstick(mode, rule)
         findings = self._findings(mode, yardstick, numbers)
+        if any(
+            one.verdict in ("DEFECT", "SUSPECT") or one.reason == judge.UNFAITHFUL
+            for one in findings
+        ):
+            self._require_steady()
         if rule is not None and self.standard is None:
             findings = self._by_noise(mode, rule, yardstick, findings)
             findings = self._by_stages(mode, rule, findings)
         wrong = self._places(mode, findings, rule)
         findings, waived = self._but_intended(findings, wrong)
         return Judged(mode, findings, wrong, [*notes, *waived], seconds)
+
+    def _require_steady(self) -> None:
+        """Raises Unsteady where two calls give what no two evaluations of one function give."""
+        mode = self.subject.modes[0]
+        given = self.given(mode)
+        once, again = (self.subject.numbers(mode, given) for _ in range(2))
+        leaves, bounds = self.leaves(mode), self._yardstick(mode, self._rule(mode)[0]).allowed
+        pairs = zip(
+            (*once.values, *once.derivatives), (*again.values, *again.derivatives), strict=True
+        )
+        for leaf, bound, (one, other) in zip(leaves, bounds, pairs, strict=True):
+            if judge.are_others(one, other, bound):
+                raise Unsteady(
+                    f"{self.subject.name} gives other numbers each time, at the same arguments "
+                    f"({leaf.path}): it is random, or keeps state; hand it a fixed seed, or its "
+                    "state as an argument"
+                )
 
     def tolerances(self, mode: str) -> list[tuple[str, Array, Array]]:
         """(path, exact, allowed) of each leaf that the mode gives."""
@@ -221,7 +242,7 @@ class Trial:
         self, mode: str, rule: Exact, yardstick: Yardstick, findings: list[Findings]
     ) -> list[Findings]:
         """Right as far as B tells, and suspect where independent roundings do not add up to it."""
-        open_to_doubt = any(one.verdict in DOUBTED for one in findings)
+        open_to_doubt = any(_is_open(one) for one in findings)
         if not open_to_doubt or reference.size(rule.program) > NOISE_ENTRIES:
             return findings
         deviations = [
@@ -232,7 +253,7 @@ class Trial:
         )
         return [
             replace(one, verdict="SUSPECT", reason=NOISY, noise_use=share)
-            if one.verdict in DOUBTED and share > 1
+            if _is_open(one) and share > 1
             else replace(one, noise_use=share)
             for one, share in zip(findings, shares, strict=True)
         ]
@@ -314,6 +335,17 @@ class Trial:
             for one in findings
         ]
         return kept, [f"{names}: another derivative, as intended"]
+
+
+def _is_open(one: Findings) -> bool:
+    """Whether noise may make it suspect: not where the program is not what was computed."""
+    return one.verdict in DOUBTED and not one.is_rule
+
+
+def failed(mode: str, error: BaseException) -> Judged:
+    """A mode in which the function raised; the exception with its traceback is the cause."""
+    said = f"{type(error).__name__}: {error}"
+    return Judged(mode, (), status="error", message=said, cause=error)
 
 
 def _at(rule: Stage, line: Sequence[Stage]) -> Stage:

@@ -23,6 +23,7 @@ from crosscheck.programs.frontends.jax.reading import (
     traced,
 )
 from crosscheck.programs.frontends.subject import CustomRule, Leaf, Numbers
+from crosscheck.programs.frontends.theirs import is_complex
 from crosscheck.programs.program import Program, Unreadable
 
 FLUSHED = ("float64", "float32", "bfloat16")
@@ -105,6 +106,8 @@ class JaxSubject:
         if not flat:
             raise ValueError(f"{self.name} returned {value!r}, an array or arrays are needed")
         for _, leaf in flat:
+            if is_complex(leaf):
+                raise ValueError(f"{self.name} returned complex numbers: they are not checked yet")
             if not (is_array(leaf) or isinstance(leaf, (bool, int, float))):
                 kind = type(leaf).__name__
                 raise ValueError(f"{self.name} returned a {kind}, an array or arrays are needed")
@@ -165,6 +168,10 @@ class JaxSubject:
     def _gradient_leaves(self, answer: Any) -> list[Any]:
         parts = jax.tree_util.tree_leaves(answer)
         expected = [self.inputs[place] for place in self.wrt]
+        for part in parts:
+            if not is_floating(part, scalars=True):
+                kind = getattr(part, "dtype", type(part).__name__)
+                raise TypeError(f"gradient returned {kind}, and has to return floating arrays")
         shapes = [tuple(np.shape(part)) for part in parts]
         if shapes != [leaf.shape for leaf in expected]:
             named = ", ".join(f"{leaf.path} {leaf.shape}" for leaf in expected)

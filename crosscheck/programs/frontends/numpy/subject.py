@@ -28,6 +28,7 @@ from crosscheck.programs.frontends.numpy.recording import (
 )
 from crosscheck.programs.frontends.numpy.traced_array import TracedArray, traced
 from crosscheck.programs.frontends.subject import CustomRule, Leaf, Numbers
+from crosscheck.programs.frontends.theirs import is_complex
 from crosscheck.programs.program import Program, Unreadable
 
 
@@ -83,6 +84,8 @@ class NumpySubject:
         outputs = []
         for place, leaf in enumerate(tree.leaves):
             array = np.asarray(leaf)
+            if is_complex(array):
+                raise ValueError(f"{self.name} returned complex numbers: they are not checked yet")
             if is_float(array.dtype):
                 path = leaves.path("value", tree.steps[place])
                 outputs.append(Leaf(path, array.shape, array.dtype.name))
@@ -149,11 +152,22 @@ class NumpySubject:
         """What the function and its gradient compute, on copies of the arguments."""
         args, kwargs = self.arguments.fresh()
         value = leaves.tree(self.function(*args, **kwargs)).leaves
+        self._require_unchanged(self.name, args, kwargs)
         values = [np.array(x) for x in value if is_float(np.asarray(x).dtype)]
         args, kwargs = self.arguments.fresh()
         typed = [np.array(x, v.dtype) for x, v in zip(given, values, strict=True)]
         gradients = self._gradients(args, kwargs, typed)
+        self._require_unchanged("the gradient", args, kwargs)
         return Numbers(tuple(values), tuple(np.array(x) for x in gradients))
+
+    def _require_unchanged(self, name: str, args: Any, kwargs: Any) -> None:
+        """Raises ValueError where an argument is not what it was."""
+        after = leaves.tree((list(args), dict(kwargs))).leaves
+        for leaf, place, before in zip(
+            self.inputs, self.arguments.floating, self.arrays, strict=True
+        ):
+            if not np.array_equal(np.asarray(after[place]), before, equal_nan=True):
+                raise ValueError(f"{name} changes {leaf.path} in place: let it work on a copy")
 
     def replay(self, mode: str, given: Sequence[Array]) -> Mapping[int, Array]:
         """NumPy's own values, from the run that recorded the gradient."""

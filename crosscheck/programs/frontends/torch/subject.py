@@ -15,6 +15,7 @@ from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends.leaves import aliases, chosen, path, roots
 from crosscheck.programs.frontends.subject import CustomRule, Leaf, Numbers
+from crosscheck.programs.frontends.theirs import is_complex
 from crosscheck.programs.program import Builder, Program, Unreadable, needed
 
 
@@ -155,12 +156,25 @@ class TorchSubject:
 
         Raises ValueError where there is none.
         """
-        return self._described(self.call(self.fresh()))
+        given = self.fresh()
+        described = self._described(self.call(given))
+        self._require_unchanged(given)
+        return described
+
+    def _require_unchanged(self, given: Sequence[Any]) -> None:
+        for leaf, tensor, before in zip(self.inputs, given, self.tensors, strict=True):
+            if not tensor.equal(before.detach()):
+                raise ValueError(
+                    f"{self.name} changes {leaf.path} in place: let it work on a copy of what it "
+                    "is given"
+                )
 
     def _described(self, value: Any) -> list[Leaf]:
         import torch
 
         pairs, _ = torch.utils._pytree.tree_flatten_with_path(value)
+        if any(is_complex(x) for _, x in pairs):
+            raise ValueError(f"{self.name} returned complex numbers: they are not checked yet")
         leaves = [
             Leaf(path("value", keys), tuple(x.shape), _format(x))
             for keys, x in pairs
