@@ -185,7 +185,7 @@ def _summed(
     most = partial(rules.most_of, repeated.transposed, terms)
     overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
     ones = Uncertain(np.ones((1, samples * outputs)), None)
-    by_bias = rules.product(ones, terms, trace.biases[k][None], wider=False)
+    by_bias = rules.product(ones, terms, trace.biases[k][None], stored=True)
     most = partial(rules.most_of, ones, terms)
     overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most, trace.unscaled)
     return [by_weight, by_bias]

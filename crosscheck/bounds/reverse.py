@@ -18,6 +18,7 @@ where the bound says anything.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -82,21 +83,47 @@ class Overflow:
             self.watch(name, (most() + error) * unscaled)
         return largest
 
-    def watch_gradients(self, flat: Array, architecture: Architecture) -> float:
-        """The same for the gradients of a quick pass, all at once: which one it is, another says.
+    def watch_sums_over_samples(
+        self, layer: int, a: Uncertain, delta: Uncertain, errors: Sequence[Array], unscaled: float
+    ) -> None:
+        """The same for the gradients of a layer's weights and biases."""
+        by_weight, by_bias = errors
+        most = partial(self.rules.most_of, a.transposed, delta)
+        self.watch_sum(f"gradient of b{layer}", by_bias, partial(most_of_sum, delta), unscaled)
+        self.watch_sum(f"gradient of w{layer}", by_weight, most, unscaled)
 
-        The largest E is returned.
-        """
-        largest = float(np.maximum.reduce(flat, None))
-        if not self.rules.apart:
-            self.looked |= not largest < self._safe
-            if self.least is not None:
-                sizes = [math.prod(shape) for shape in architecture.tensor_shapes]
-                starts = [0, *accumulate(sizes[:-1])]
-                least = np.minimum.reduceat(np.minimum.reduce(flat), starts).tolist()
-                names = architecture.tensor_names
-                self.least |= {f"gradient of {n}": e for n, e in zip(names, least, strict=True)}
+    def watch_gradients(self, flat: Array, architecture: Architecture) -> float:
+        """The largest E of all gradients, of each arithmetic on the first axis."""
+        return float(np.maximum.reduce(flat, None))
+
+
+class QuickOverflow(Overflow):
+    """The same for a quick pass, in which the gradients are looked at all at once.
+
+    Which one may overflow, if `looked` says so, another pass tells.
+    """
+
+    def watch_sums_over_samples(
+        self, layer: int, a: Uncertain, delta: Uncertain, errors: Sequence[Array], unscaled: float
+    ) -> None:
+        pass
+
+    def watch_gradients(self, flat: Array, architecture: Architecture) -> float:
+        largest = super().watch_gradients(flat, architecture)
+        self.looked |= not largest < self._safe
+        if self.least is not None:
+            sizes = [math.prod(shape) for shape in architecture.tensor_shapes]
+            starts = [0, *accumulate(sizes[:-1])]
+            least = np.minimum.reduceat(np.minimum.reduce(flat), starts).tolist()
+            names = architecture.tensor_names
+            self.least |= {f"gradient of {n}": e for n, e in zip(names, least, strict=True)}
         return largest
+
+
+def most_of_sum(delta: Uncertain) -> Array:
+    """What no partial sum over the samples exceeds."""
+    most: Array = np.add.reduce(delta.most, -2, keepdims=True)
+    return most
 
 
 class Forward(NamedTuple):
@@ -191,11 +218,10 @@ def with_parts(case: Case, trace: Trace, arithmetic: Arithmetic) -> list[Bound]:
 @lru_cache
 def _rules_of_parts(arithmetic: Arithmetic) -> list[Rules]:
     """The rules of `with_parts`, together where they can be."""
-    vanishing = Rules(arithmetic)
-    vanishing.u = vanishing.inner = vanishing.evaluation = 0.0
-    vanishing.allowance = np.inf
-    rules = [rules_of(arithmetic), vanishing, rules_of(arithmetic, stable=True)]
-    return rules if arithmetic.accumulate else [Together(rules)]
+    plain = rules_of(arithmetic)
+    vanishing = replace(plain, u=0.0, inner=0.0, evaluation=0.0, allowance=np.inf)
+    rules = [plain, vanishing, rules_of(arithmetic, stable=True)]
+    return rules if arithmetic.accumulate else [Together.of(rules)]
 
 
 def of_evaluation(case: Case, narrower: Bound) -> Tensors:
@@ -218,10 +244,10 @@ def by_rules(
     "z2", "gradient of w2" and so on.
     """
     with np.errstate(all="ignore"):
-        quick = Overflow(rules.quick, trace.unscaled, least)
-        found = _by_rules(case, trace, rules.quick, quick)
+        quick = QuickOverflow(rules.quick, trace.unscaled, least)
+        bounds = _by_rules(case, trace, rules.quick, quick)
         if not quick.looked:
-            return found
+            return bounds
         return _by_rules(case, trace, rules, Overflow(rules, trace.unscaled, least))
 
 
@@ -256,15 +282,8 @@ def _gradients(
 ) -> list[Array]:
     """E of ∂cost/∂w and ∂cost/∂b at layer l = k + 2: sums over the samples."""
     by_weight, by_bias = rules.sums_over_samples(a, delta, trace.weights[k], trace.biases[k])
-
-    def most_of_bias() -> Array:
-        most: Array = np.add.reduce(delta.most, -2, keepdims=True)
-        return most
-
     # A mean taken by scaling the activations first may underflow there.
-    by_weight += rules.eta * trace.unscaled * most_of_bias()
-    if rules.apart:
-        overflow.watch_sum(f"gradient of b{k + 2}", by_bias, most_of_bias, trace.unscaled)
-        most = partial(rules.most_of, a.transposed, delta)
-        overflow.watch_sum(f"gradient of w{k + 2}", by_weight, most, trace.unscaled)
-    return [by_weight, by_bias]
+    by_weight += rules.eta * trace.unscaled * most_of_sum(delta)
+    errors = [by_weight, by_bias]
+    overflow.watch_sums_over_samples(k + 2, a, delta, errors, trace.unscaled)
+    return errors

@@ -21,7 +21,7 @@ from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.error_free import bits_of_slice, leading, two_sum, unit_of_slice
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
+from crosscheck.arithmetic.rounding_rules import Uncertain, rules_of
 from crosscheck.bounds.float64 import cost_scale
 from crosscheck.networks.network import Array, Case
 
@@ -141,9 +141,9 @@ class Work:
     """How a check computes its references: in which type, and with which share of the bound."""
 
     def __init__(self, case: Case, arithmetic: Arithmetic) -> None:
-        self.rules = Rules(arithmetic)
-        self.lax = Rules(arithmetic, absolute=True)
-        self.from_z = Rules(arithmetic, stable=True)
+        self.rules = rules_of(arithmetic)
+        self.lax = rules_of(arithmetic, absolute=True)
+        self.from_z = rules_of(arithmetic, stable=True)
         self.splits = case.dtype == "float64"
         self.dtype: Any = np.longdouble if self.splits else np.float64
         digits = np.finfo(self.dtype).nmant + 1
@@ -160,7 +160,7 @@ class Work:
         left: Array,
         right: Array,
         bias: Array | None = None,
-        wider: bool | None = None,
+        stored: bool = False,
     ) -> tuple[Exact, Array]:
         """Exact product of what the engine had, and what it may be off by, as in `Rules`."""
         operands = [x.astype(np.float64) for x in (left, right)]
@@ -168,7 +168,7 @@ class Work:
         one, other = (Uncertain(np.abs(x), None) for x in operands)
         value = operands[0] @ operands[1] + (0.0 if b is None else b)
         size = None if b is None else np.abs(b)
-        allowed = self.rules.product(one, other, value, size, wider)
+        allowed = self.rules.product(one, other, value, size, stored)
         if self.splits:
             return split_product(operands[0], operands[1], b), allowed
         return Exact(value, np.zeros_like(value), self.share * allowed), allowed
@@ -302,7 +302,7 @@ def _backward_checks(work: Work, case: Case, shown: Stages) -> Iterator[Check]:
                 f"w{layer}", "the sum over samples of a δ", shown[f"w{layer}"], exact, allowed
             )
         if f"b{layer}" in shown:
-            exact, allowed = work.product(np.ones((1, len(delta))), delta, wider=False)
+            exact, allowed = work.product(np.ones((1, len(delta))), delta, stored=True)
             yield _compare(
                 f"b{layer}", "the sum over samples of δ", shown[f"b{layer}"][None], exact, allowed
             )

@@ -24,7 +24,7 @@ import numpy as np
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import Rules
+from crosscheck.arithmetic.rounding_rules import Rules, rules_of
 from crosscheck.bounds import reverse
 from crosscheck.bounds.records import Bound, Trace
 from crosscheck.networks.network import Array, Case
@@ -107,7 +107,9 @@ def local_product(rules: Rules, left: Array, right: Array, bias: Array | None = 
     if bias is not None:
         value, squares, n = value + bias, squares + np.square(bias), n + 1
     inner = squares + (n - 1) * (np.square(value) + squares) / 2
-    size: Array = rules.inner * np.sqrt(inner) + (rules.u * np.abs(value) if rules.wider else 0.0)
+    size: Array = rules.inner * np.sqrt(inner) + (
+        rules.u * np.abs(value) if rules.sums.wider else 0.0
+    )
     return size
 
 
@@ -207,7 +209,7 @@ def standard_deviations(case: Case, trace: Trace, arithmetic: Arithmetic) -> lis
     """
     rounding = Arithmetic(arithmetic.dtype, accumulate=arithmetic.accumulate)
     with np.errstate(all="ignore"):
-        return _standard_deviations(case, trace, Rules(rounding))
+        return _standard_deviations(case, trace, rules_of(rounding))
 
 
 def _standard_deviations(case: Case, trace: Trace, rules: Rules) -> list[Array]:

@@ -189,22 +189,30 @@ def residual(a: Pair, targets: Array, scale: float) -> Pair:
 class DoubleDoubleRules(Rules):
     """The rules of the bound for the arithmetic above."""
 
-    def __init__(self, unit: float = UNIT) -> None:
-        super().__init__(Arithmetic("float64"), stable=True)
-        self.u = self.inner = unit
-        self.eta = UNDERFLOW
-        self.evaluation = rounding_rules.ALLOWANCE * 2.0**-53 / unit
+    @classmethod
+    def of(cls, unit: float = UNIT) -> "DoubleDoubleRules":
+        plain = rounding_rules.rules_of(Arithmetic("float64"))
+        return cls(
+            u=unit,
+            inner=unit,
+            eta=UNDERFLOW,
+            tau=0.0,
+            largest=plain.largest,
+            evaluation=rounding_rules.ALLOWANCE * 2.0**-53 / unit,
+            allowance=plain.allowance,
+            cancels=0.0,
+        )
 
     def adds(self, left: Sequence[int], right: Sequence[int]) -> bool:
         return is_sliced(left, right)
 
-    def _add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
+    def add_to_product(self, error: Array, left: Uncertain, right: Uncertain) -> None:
         """What a sliced product rounds."""
         if self.adds(left.size.shape, right.size.shape):
             error += sliced_error(left.most, right.most)
 
 
-RULES = DoubleDoubleRules()
+RULES = DoubleDoubleRules.of()
 
 
 def enclose(case: Case, trace: Trace | None = None) -> Enclosure | None:

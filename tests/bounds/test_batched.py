@@ -40,7 +40,7 @@ def test_bounds_and_gradients_are_those_of_each_network_alone(dtype, hidden, out
     told = 0
     for case, found in zip(cases, batched.evaluate(cases, rules(dtype)), strict=True):
         trace, least = float64.evaluate(case), {}
-        alone = reverse.by_rules(case, trace, rounding_rules.Together(rules(dtype)), least)
+        alone = reverse.by_rules(case, trace, rounding_rules.Together.of(rules(dtype)), least)
         if found is None:  # 16-bit numbers are soon near the largest
             assert dtype == "float16" or alone[0].growth > 1.1 or alone[0].overflow
             continue

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import Rules
+from crosscheck.arithmetic.rounding_rules import rules_of
 from crosscheck.bounds import error_array
 from crosscheck.bounds.error_array import Bounded, Computed, narrowed, sigma_on
 from crosscheck.engines.paper import sigma
@@ -126,7 +126,7 @@ def test_only_whole_numbers_divide(divisor):
         Computed.exact(np.ones(1), FORMATS["float64"]) / divisor
 
 
-RULES = Rules(Arithmetic("float32"))
+RULES = rules_of(Arithmetic("float32"))
 
 
 def given_array(seed, *shape):
@@ -165,7 +165,7 @@ def test_the_error_can_say_no():
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "identity"])
 def test_double_doubles_refine_the_float64_value(name):
     z = np.array([[-40.0, -3.0, 0.0, 1e-8, 20.0]])
-    rules = Rules(Arithmetic("float64"))
+    rules = rules_of(Arithmetic("float64"))
     plain = error_array.activation(name)(Bounded.exact(z, rules))
     fine = error_array.activation(name)(Bounded.exact(z, rules, double_double=True))
     assert np.all(np.abs(plain.middle - fine.middle) <= plain.error)
@@ -180,7 +180,7 @@ def test_tf32_keeps_ten_bits_and_rounds_to_even():
 
 def test_rounding_to_a_format_allows_both_neighbours_where_the_error_leaves_it_open():
     tie = 1 + 2.0**-24
-    x = Bounded(np.array([tie]), np.array([1e-12]), Rules(Arithmetic("float64")))
+    x = Bounded(np.array([tie]), np.array([1e-12]), rules_of(Arithmetic("float64")))
     rounded = x.rounded_to("float32")
     assert rounded.error[0] == 2.0**-23
     sure = Bounded(np.array([1.0]), np.array([1e-12]), x.rules).rounded_to("float32")

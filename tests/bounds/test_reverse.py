@@ -17,7 +17,7 @@ from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Architecture, Case
 
 SIGMOID = ACTIVATIONS["sigmoid"]
-F32 = rounding_rules.Rules(Arithmetic("float32"))
+F32 = rounding_rules.rules_of(Arithmetic("float32"))
 
 
 def exact_product(a, b):
@@ -128,7 +128,7 @@ def test_the_rules_of_several_arithmetics_are_those_of_each(small):
         case = small(index, "float32")
         trace = float64.evaluate(case)
         together = reverse.by_rules(
-            case, trace, rounding_rules.Together([rounding_rules.Rules(k) for k in kinds])
+            case, trace, rounding_rules.Together.of([rounding_rules.rules_of(k) for k in kinds])
         )
         for found, kind in zip(together, kinds, strict=True):
             alone = reverse.contracted(case, trace, kind)
@@ -138,14 +138,14 @@ def test_the_rules_of_several_arithmetics_are_those_of_each(small):
 
 
 def test_a_wider_accumulator_has_rules_of_its_own():
-    wider = rounding_rules.Rules(Arithmetic("float32", accumulate="float64"))
+    wider = rounding_rules.rules_of(Arithmetic("float32", accumulate="float64"))
     with pytest.raises(ValueError, match="wider accumulator"):
-        rounding_rules.Together([F32, wider])
+        rounding_rules.Together.of([F32, wider])
 
 
 def test_flushing_costs_where_operands_are_subnormal():
     """x = 1e-39 read as zero against w = 1000 is off by 1e-36, beyond 2 n η by far."""
-    rules = rounding_rules.Rules(Arithmetic("float32", flushes=True))
+    rules = rounding_rules.rules_of(Arithmetic("float32", flushes=True))
     x, w = np.array([[1e-39]]), np.array([[1000.0]])
     error = rules.product(rules.known(x, None), rules.known(w, None), x @ w)
     assert error[0, 0] >= 1e-36
@@ -222,7 +222,7 @@ def test_errors_near_the_largest_number_are_no_overflow(name):
     case = CANCELLING[name]
     for together in (False, True):
         rules = [rounding_rules.rules_of(Arithmetic("float64"))] * (1 + together)
-        of = rounding_rules.Together(rules) if together else rules[0]
+        of = rounding_rules.Together.of(rules) if together else rules[0]
         for found in reverse.by_rules(case, float64.evaluate(case), of):
             assert found.overflow is None
             assert all(np.isfinite(tensor).all() for tensor in found.tensors)
@@ -231,7 +231,7 @@ def test_errors_near_the_largest_number_are_no_overflow(name):
 
 def test_rules_that_take_operands_apart_or_together_agree():
     for dtype in ("float32", "float64"):
-        plain = rounding_rules.Rules(Arithmetic(dtype))
+        plain = rounding_rules.rules_of(Arithmetic(dtype))
         for index in range(20):
             case = sampling.draw(Distribution(), 1, index, dtype)
             trace = float64.evaluate(case)

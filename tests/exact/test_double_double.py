@@ -72,7 +72,7 @@ def test_a_wrong_reference_would_be_seen(monkeypatch):
 
 def test_where_its_radius_is_too_large_balls_rule(monkeypatch):
     without_slices(monkeypatch)
-    monkeypatch.setattr(dd, "RULES", dd.DoubleDoubleRules(2.0**-60))
+    monkeypatch.setattr(dd, "RULES", dd.DoubleDoubleRules.of(2.0**-60))
     case = sampling.draw(DISTRIBUTIONS["small"], 0, 9, "float64")
     assert Evidence(case).enclosure.source.startswith("balls")
 

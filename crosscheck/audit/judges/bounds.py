@@ -22,7 +22,7 @@ import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import EVALUATION_SLACK, Rules, Uncertain
+from crosscheck.arithmetic.rounding_rules import EVALUATION_SLACK, Rules, Uncertain, rules_of
 from crosscheck.bounds import float64
 from crosscheck.networks.network import Array, Case
 
@@ -40,7 +40,7 @@ class Network(NamedTuple):
 
 def bounds(case: Case, flushes: bool) -> dict[str, Array]:
     """E of every left side, under the keys of `exact.left_sides`; shapes broadcast to theirs."""
-    rules = Rules(Arithmetic(case.dtype, "either", flushes))
+    rules = rules_of(Arithmetic(case.dtype, "either", flushes))
     with np.errstate(all="ignore"):
         network = _network(case, rules)
         found = {f"{kind}{l}": x.error for kind in "zas" for l, x in _values(network, kind)}

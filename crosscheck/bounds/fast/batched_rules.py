@@ -1,7 +1,7 @@
 """The rules of the bound for many networks at once, whose arrays lie end to end; see `abreast`."""
 
 from collections.abc import Callable, Sequence
-from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -60,11 +60,13 @@ class Rounding:
     def __init__(self, rules: Sequence[Rules]) -> None:
         if any(type(of) is not Rules for of in rules):
             raise ValueError("rules of another kind add to products: they are for `bound` alone")
-        self.together = Together(rules)
-        self.flat = copy(self.together)
-        for name, value in vars(self.together).items():
-            if isinstance(value, np.ndarray):
-                setattr(self.flat, name, value.reshape(-1, 1))
+        self.together = Together.of(rules)
+        flat: dict[str, Any] = {
+            name: value.reshape(-1, 1)
+            for name, value in vars(self.together).items()
+            if isinstance(value, np.ndarray)
+        }
+        self.flat = replace(self.together, **flat)
         self.flushing = [place for place, of in enumerate(rules) if of.tau]
         self.summing = all(of.u > 0 for of in rules)
         self._factors = {name: np.full((len(rules), 1), np.nan) for name in FACTORS}

@@ -15,7 +15,7 @@ import numpy as np
 
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import Rules
+from crosscheck.arithmetic.rounding_rules import rules_of
 from crosscheck.bounds import error_array
 from crosscheck.faults.catalogue import right
 from crosscheck.networks.network import Architecture, Array, Case
@@ -52,7 +52,7 @@ class Setting:
         cls, case: Case, arithmetic: Arithmetic | None = None, double_double: bool = False
     ) -> "Setting":
         """With bounds of what an engine of this arithmetic may be off by."""
-        rules = Rules(arithmetic or Arithmetic(case.dtype))
+        rules = rules_of(arithmetic or Arithmetic(case.dtype))
 
         def known(array: Array) -> error_array.Bounded:
             return error_array.Bounded.exact(array, rules, double_double)

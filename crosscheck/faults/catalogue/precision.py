@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.arithmetic.promise import Arithmetic
-from crosscheck.arithmetic.rounding_rules import Rules
+from crosscheck.arithmetic.rounding_rules import rules_of
 from crosscheck.bounds import error_array
 from crosscheck.bounds.error_array import Bounded, narrowed
 from crosscheck.faults.catalogue.fault import Fault, Needs, Parameters, Setting, Tensors
@@ -30,7 +30,7 @@ PRODUCTS = (
 def _product(left: Any, right: Any, operands: str, accumulate: str | None) -> Any:
     """left @ right with operands rounded first, and sums formed in `accumulate` if it is given."""
     if isinstance(left, Bounded):
-        rules = Rules(Arithmetic(accumulate)) if accumulate else None
+        rules = rules_of(Arithmetic(accumulate)) if accumulate else None
         return left.rounded_to(operands).product(right.rounded_to(operands), rules)
     dtype = left.dtype
     left, right = (narrowed(x.astype(np.float64), operands) for x in (left, right))
@@ -106,7 +106,7 @@ def _throughout(setting: Setting, _: Parameters) -> Tensors:
     if not isinstance(network.inputs, Bounded):
         low = _network_of(setting, lambda x: x.astype(np.float32))
         return [t.astype(np.float64) for t in low.right]
-    rules = Rules(Arithmetic("float32"))
+    rules = rules_of(Arithmetic("float32"))
 
     def cast(x: Bounded) -> Bounded:
         rounded = x.rounded_to("float32")
