@@ -353,6 +353,20 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
     show_default=True,
     help="Runs in which each mistake is to be named; 0: none.",
 )
+@click.option(
+    "--arguments",
+    type=whole(0),
+    default=20,
+    show_default=True,
+    help="Sets of arguments for each rule of an operation; 0: none.",
+)
+@click.option(
+    "--only",
+    type=Names(),
+    default="networks,rules",
+    show_default=True,
+    help="What to examine: gradients of networks, rules of operations.",
+)
 @click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
 @click.option("--jobs", type=whole(1), default=2, show_default=True)
@@ -364,6 +378,8 @@ def power(
     correct: int,
     rivals: int,
     diagnoses: int,
+    arguments: int,
+    only: tuple[str, ...],
     out: str,
     report: str | None,
     jobs: int,
@@ -373,9 +389,11 @@ def power(
 
     from crosscheck.studies.power import command as stage
 
-    examination = stage.Examination(cases, seed, dtypes, widths, correct, rivals, diagnoses)
+    examination = stage.Examination(
+        cases, seed, dtypes, widths, correct, rivals, diagnoses, arguments=arguments
+    )
     page = Path(report) if report else None
-    return stage.run(examination, Path(out), page, click.echo, jobs)
+    return stage.run(examination, Path(out), page, click.echo, jobs, only)
 
 
 @crosscheck.command()

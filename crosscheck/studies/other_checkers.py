@@ -3,7 +3,7 @@
 Each is run as its documentation has it, with its own default tolerances; only here are there any.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,8 +56,31 @@ def _same_directions() -> Iterator[None]:
         np.random.set_state(before)
 
 
+def accepted_by_gradcheck(function: Callable[..., Any], inputs: Sequence[Any], fast: bool) -> bool:
+    """Whether torch.autograd.gradcheck is content: eps 1e-6, atol 1e-5, rtol 1e-3."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return bool(
+            torch.autograd.gradcheck(function, inputs, fast_mode=fast, raise_exception=False)
+        )
+
+
+def accepted_by_check_grads(function: Callable[..., Any], arrays: Sequence[Any]) -> bool:
+    """Whether jax.test_util.check_grads is: order 1, reverse mode, tolerances of the dtype."""
+    from jax.test_util import check_grads
+
+    try:
+        with _same_directions():
+            check_grads(function, tuple(arrays), order=1, modes=["rev"])
+    except AssertionError:
+        return False
+    return True
+
+
 def gradcheck(fast: bool) -> Check:
-    """torch.autograd.gradcheck: eps 1e-6, atol 1e-5, rtol 1e-3."""
+    """torch.autograd.gradcheck on a case."""
     import torch
 
     def check(case: Case, gradients: list[Array]) -> bool:
@@ -74,19 +97,14 @@ def gradcheck(fast: bool) -> Check:
                 return tuple(torch.from_numpy(np.array(g)) * outer[0] for g in gradients)
 
         inputs = [torch.from_numpy(p).requires_grad_() for p in _parameters(case)]
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return bool(
-                torch.autograd.gradcheck(Cost.apply, inputs, fast_mode=fast, raise_exception=False)
-            )
+        return accepted_by_gradcheck(Cost.apply, inputs, fast)
 
     return check
 
 
 def check_grads_of_jax() -> Check:
-    """jax.test_util.check_grads, order 1, reverse mode, tolerances of float64."""
+    """jax.test_util.check_grads on a case."""
     import jax
-    from jax.test_util import check_grads
 
     def check(case: Case, gradients: list[Array]) -> bool:
         with jax.enable_x64(True):
@@ -99,13 +117,8 @@ def check_grads_of_jax() -> Check:
                 lambda *p: (cost(*p), None),
                 lambda _, outer: tuple(jax.numpy.asarray(g) * outer for g in gradients),
             )
-            arrays = tuple(jax.numpy.asarray(p) for p in _parameters(case))
-            try:
-                with _same_directions():
-                    check_grads(tested, arrays, order=1, modes=["rev"])
-            except AssertionError:
-                return False
-            return True
+            arrays = [jax.numpy.asarray(p) for p in _parameters(case)]
+            return accepted_by_check_grads(tested, arrays)
 
     return check
 

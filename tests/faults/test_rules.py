@@ -6,12 +6,6 @@ import pytest
 from crosscheck.faults.catalogue import rules
 
 
-def _arrays(operation: rules.Operation, seed: int = 3) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    shapes = ((5, 4), (4, 3), (3, 2), *operation.others(3))
-    return [rng.normal(size=shape) for shape in shapes]
-
-
 @pytest.mark.parametrize("name", rules.OPERATIONS)
 def test_the_right_rule_of_each_operation_is_its_derivative(name):
     """Against central differences in NumPy: no framework and no rule of ours takes part."""
@@ -39,3 +33,17 @@ def test_every_mistake_names_an_operation_and_says_something():
         assert mistake.sentence
     with pytest.raises(ValueError, match="unknown mistake 'nothing': known are factor-half"):
         rules.find("nothing")
+
+
+@pytest.mark.parametrize("mistake", rules.MISTAKES, ids=lambda mistake: mistake.name)
+def test_every_mistake_gives_another_gradient(mistake):
+    """In NumPy, on cotangents of no structure; the smallest is 10⁻⁹ of one entry."""
+    operation = rules.OPERATIONS[mistake.operation]
+    rng = np.random.default_rng(2)
+    operands = [rng.normal(size=(5, 3)), *(rng.normal(size=s) for s in operation.others(3))]
+    value = operation.forward(np, *operands)
+    cotangent = rng.normal(size=value.shape)
+    right = operation.backward(np, value, cotangent, *operands)
+    wrong = mistake.backward(np, value, cotangent, *operands)
+    assert [g.shape for g in wrong] == [g.shape for g in right]
+    assert any(np.max(np.abs(w - r)) > 1e-12 for w, r in zip(wrong, right, strict=True))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 Forward = Callable[..., Any]
 """(xp, *operands) to the value."""
 
@@ -136,6 +138,25 @@ def _gelu_tanh_back(xp: Any, y: Any, c: Any, x: Any) -> tuple[Any, ...]:
     return (c * slope,)
 
 
+def _erf(xp: Any, x: Any) -> Any:
+    """The error function of this namespace's library: jax.numpy and NumPy have none."""
+    if xp.__name__ == "torch":
+        return xp.erf(x)
+    if xp.__name__ == "numpy":
+        from scipy.special import erf
+
+        return erf(x)
+    from jax.scipy.special import erf as erf_of_jax
+
+    return erf_of_jax(x)
+
+
+def _gelu_erf_back(xp: Any, y: Any, c: Any, x: Any) -> tuple[Any, ...]:
+    """The derivative of x Φ(x), which the form with tanh approximates."""
+    density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return (c * (0.5 * (1 + _erf(xp, x / math.sqrt(2))) + x * density),)
+
+
 def _gelu_sigmoid_back(xp: Any, y: Any, c: Any, x: Any) -> tuple[Any, ...]:
     """The derivative of x σ(1.702 x), another form of gelu."""
     s = _sigmoid(xp, 1.702 * x)
@@ -150,16 +171,12 @@ def _scaled_back(xp: Any, y: Any, c: Any, x: Any, g: Any) -> tuple[Any, ...]:
     return c * g, (c * x).sum(0)
 
 
-def _first_entry(xp: Any, like: Any, epsilon: float) -> Any:
-    """1 + ε in one entry, 1 elsewhere."""
-    places = xp.cumsum(xp.ones_like(like.reshape(-1)), 0).reshape(like.shape)
-    return xp.where(places == 1, 1 + epsilon, 1.0)
-
-
 def _one_entry(epsilon: float) -> Backward:
     def backward(xp: Any, y: Any, c: Any, x: Any) -> tuple[Any, ...]:
         (right,) = _silu_back(xp, y, c, x)
-        return ((right * _first_entry(xp, right, epsilon)),)
+        factors = np.ones(tuple(right.shape))
+        factors.flat[0] = 1 + epsilon
+        return (right * xp.asarray(factors, dtype=right.dtype),)
 
     return backward
 
@@ -238,7 +255,14 @@ MISTAKES: tuple[RuleMistake, ...] = (
         "softmax without what is off its diagonal",
         lambda xp, y, c, x: (c * y * (1 - y),),
     ),
-    RuleMistake("other-gelu", "gelu", "the derivative of another gelu", _gelu_sigmoid_back),
+    RuleMistake(
+        "softmax-axis",
+        "softmax",
+        "the sum is taken over the samples instead of the features",
+        lambda xp, y, c, x: (y * (c - (c * y).sum(0, keepdims=True)),),
+    ),
+    RuleMistake("other-gelu", "gelu", "the derivative of x σ(1.702 x)", _gelu_sigmoid_back),
+    RuleMistake("exact-gelu", "gelu", "the derivative of the gelu with erf", _gelu_erf_back),
     RuleMistake(
         "saved-overwritten",
         "softmax",
@@ -336,10 +360,14 @@ def in_jax(operation: Operation, backward: Backward) -> Callable[..., Any]:
 
 
 def between_layers(applied: Callable[..., Any], tanh: Callable[[Any], Any]) -> Callable[..., Any]:
-    """The operation between two dense layers, as it stands in a network: x, w, v, others."""
+    """The operation between two dense layers, as it stands in a network: x, w, v, others.
+
+    The cost is Σ y²: under a sum alone the cotangents of all samples would be the same, and
+    mistakes of means over samples would not show.
+    """
 
     def network(x: Any, w: Any, v: Any, *others: Any) -> Any:
-        hidden = applied(tanh(x @ w), *others)
-        return (hidden @ v).sum()
+        y = applied(tanh(x @ w), *others) @ v
+        return (y * y).sum()
 
     return network

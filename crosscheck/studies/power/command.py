@@ -1,6 +1,6 @@
 """The checker examined: what it catches, flags, misses and names, and when it is wrong itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,21 +17,49 @@ from crosscheck.studies.power import (
     stagewise,
 )
 from crosscheck.studies.power.extent import Examination as Examination
+from crosscheck.studies.power.rules import networks, page as rules_page, trials as rule_trials
 
 WHITE_BOX_CASES = 320
 """Networks on which the stagewise checks are examined, at least."""
 
 
-def run(
-    of: Examination, out: Path, report: Path | None, say: Callable[[str], None], jobs: int = 1
-) -> int:
-    """Examine, write `power.csv`, `diagnosis.csv` and a report, print the tables; exit status.
+PARTS = ("networks", "rules")
+"""What can be examined: gradients of networks, and rules of operations."""
 
-    1 where a correct engine was accused.
+
+def run(
+    of: Examination,
+    out: Path,
+    report: Path | None,
+    say: Callable[[str], None],
+    jobs: int = 1,
+    parts: Sequence[str] = PARTS,
+) -> int:
+    """Examine, write `power.csv`, `diagnosis.csv`, `rules.csv` and a report, print the tables.
+
+    The exit status: 1 where something correct was accused. Raises ValueError for an unknown part.
     """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"unknown part {unknown[0]!r}: known are {', '.join(PARTS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    frames: dict[str, pd.DataFrame] = {}
+    if "networks" in parts:
+        frames |= _of_networks(of, out, jobs)
+    if "rules" in parts and of.arguments:
+        frames["rules"] = _of_rules(of, out, jobs)
+    text = pages.page(frames, command_line(of, parts), unseen())
+    files.write(report or out / "detection-power.md", text)
+    say(pages.short(frames))
+    return int(bool(_accused(frames)))
+
+
+def _of_networks(of: Examination, out: Path, jobs: int) -> dict[str, pd.DataFrame]:
     rows = detection.trials(of, jobs)
     named = naming.examine(of, jobs)
-    frames = {
+    for name, table in (("power", detection.table(rows)), ("diagnosis", named)):
+        files.write(out / f"{name}.csv", table.to_csv(index=False))
+    return {
         **detected(rows),
         **diagnosed(named),
         "alarms": false_alarms.count(of, jobs=jobs),
@@ -39,13 +67,18 @@ def run(
         "stages": _stages(of),
         "slack": stagewise.slack(of.cases, of.seed),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, table in (("power", detection.table(rows)), ("diagnosis", named)):
-        files.write(out / f"{name}.csv", table.to_csv(index=False))
-    text = pages.page(frames, command_line(of), unseen())
-    files.write(report or out / "detection-power.md", text)
-    say(pages.short(frames))
-    return int(bool(frames["alarms"]["false alarms"].sum()))
+
+
+def _of_rules(of: Examination, out: Path, jobs: int) -> pd.DataFrame:
+    rows = rule_trials.trials(of.arguments, of.seed, networks.FORMATS, networks.installed(), jobs)
+    files.write(out / "rules.csv", rows.to_csv(index=False))
+    return rows
+
+
+def _accused(frames: Mapping[str, pd.DataFrame]) -> int:
+    """How many correct engines and right rules were accused."""
+    engines = int(frames["alarms"]["false alarms"].sum()) if "alarms" in frames else 0
+    return engines + (rules_page.accused(frames["rules"]) if "rules" in frames else 0)
 
 
 def detected(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -81,9 +114,12 @@ def unseen() -> tuple[list[str], int]:
     return [fault.id for fault in CATALOGUE.values() if not fault.seen], len(CATALOGUE)
 
 
-def command_line(of: Examination) -> str:
+def command_line(of: Examination, parts: Sequence[str] = PARTS) -> str:
     """The command that makes the report."""
+    if tuple(parts) == ("rules",):
+        return f"crosscheck power --only rules --arguments {of.arguments} --seed {of.seed}"
     words = ["crosscheck power", f"--cases {of.cases}", f"--seed {of.seed}"]
     words += [f"--dtypes {','.join(of.dtypes)}", f"--widths {of.widths[0]}-{of.widths[1]}"]
     words += [f"--correct {of.correct}", f"--rivals {of.rivals}", f"--diagnoses {of.diagnoses}"]
+    words += [f"--arguments {of.arguments}"] if "rules" in parts else ["--only networks"]
     return " ".join(words)

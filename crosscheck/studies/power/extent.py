@@ -22,7 +22,8 @@ class Examination:
     """How much is examined: `cases` architectures of each scale and dtype.
 
     `correct` cases of engines that are right; `rivals` networks for the checkers in use; every
-    mistake is given to the diagnosis in `diagnoses` runs. A mistake that takes more than
+    mistake is given to the diagnosis in `diagnoses` runs, every rule of an operation to
+    gradcheck() on `arguments` sets of arguments. A mistake that takes more than
     `seconds` on a network is out of time there.
     """
 
@@ -34,6 +35,7 @@ class Examination:
     rivals: int = 20
     diagnoses: int = 1
     seconds: float = 10.0
+    arguments: int = 20
 
     def __post_init__(self) -> None:
         unknown = [d for d in self.dtypes if d not in ("float32", "float64")]

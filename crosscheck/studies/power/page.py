@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from crosscheck.studies.power.rules import page as rules_page
+
 Frames = Mapping[str, pd.DataFrame]
 """Tables by name, as `crosscheck.studies.power.command` makes them."""
 
@@ -67,20 +69,30 @@ def _beside(rivals: pd.DataFrame) -> pd.DataFrame:
 
 def page(frames: Frames, command: str, unseen: tuple[Sequence[str], int] = ((), 0)) -> str:
     """The whole report; `unseen` are mistakes that nobody is cited for, and how many there are."""
-    parts = [
-        "# Detection power",
-        f"Made by `{command}`.",
-        *_detection(frames),
-        *_naming(frames),
-        *_alarms(frames),
-        *_rivals(frames),
-        *_stages(frames),
-        *_runs(frames),
-        *_catalogue(unseen),
-        "## Every mistake",
-        _markdown(_shares(frames["variants"])),
+    parts = ["# Detection power", f"Made by `{command}`."]
+    if "families" in frames:
+        parts += [
+            *_detection(frames),
+            *_naming(frames),
+            *_alarms(frames),
+            *_rivals(frames),
+            *_stages(frames),
+            *_runs(frames),
+            *_catalogue(unseen),
+            "## Every mistake",
+            _markdown(_shares(frames["variants"])),
+        ]
+    return "\n\n".join([*parts, *_rules(frames)]) + "\n"
+
+
+def _rules(frames: Frames) -> list[str]:
+    if "rules" not in frames:
+        return []
+    return [
+        part
+        for title, text, table in rules_page.sections(frames["rules"])
+        for part in (f"## {title}", text, _markdown(table))
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _detection(frames: Frames) -> list[str]:
@@ -212,8 +224,10 @@ def _catalogue(unseen: tuple[Sequence[str], int]) -> list[str]:
 
 def short(frames: Frames) -> str:
     """What the terminal shows."""
-    shown = [_shares(frames["families"])]
+    shown = [_shares(frames["families"])] if "families" in frames else []
     shown += [frames[name] for name in ("named", "alarms") if name in frames]
-    if len(frames["rivals"]):
+    if len(frames.get("rivals", ())):
         shown.append(_beside(frames["rivals"]))
+    if "rules" in frames:
+        shown += [table for _, _, table in rules_page.sections(frames["rules"])[:3]]
     return "\n\n".join(frame.to_string(index=False) for frame in shown if len(frame))
