@@ -17,7 +17,9 @@ from crosscheck.networks.distribution import LEAST, Distribution
 from crosscheck.networks.network import Case
 from crosscheck.networks.ranges import pair
 from crosscheck.reports import tables
+from crosscheck.reports.page import fragment
 from crosscheck.results import outcome
+from crosscheck.results.disk import files
 from crosscheck.results.rows import engine_names
 from crosscheck.runs import evaluate, explaining
 from crosscheck.runs.explaining import Explanation, Suspect
@@ -49,6 +51,44 @@ class Report:
     def summary(self) -> pd.DataFrame:
         """A line per engine and dtype."""
         return tables.by_engine(self.errors, self.cases)
+
+    @property
+    def counted(self) -> str:
+        """What was judged and how, in one sentence."""
+        verdicts = outcome.counts(self.errors)
+        words = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        names = ", ".join(engine_names(self.cases))
+        return f"{names}: {words} of {len(self.errors)} {self._judged}"
+
+    @property
+    def _judged(self) -> str:
+        """What a row is of."""
+        return f"tensors on {len(self.cases)} cases"
+
+    def __str__(self) -> str:
+        rest = dict.fromkeys(self.notes) if self.ok else [self.message()]
+        return "\n".join([self.counted, *rest])
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one page that works offline; where it is.
+
+        Raises ValueError where it cannot be written.
+        """
+        place = Path(path)
+        try:
+            files.write(place, fragment.document(self._told()))
+        except OSError as error:
+            raise ValueError(f"cannot write to {place}: {error.strerror}") from None
+        return place
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        return fragment.fragment(self._told())
+
+    def _told(self) -> fragment.Told:
+        status = outcome.exit_status(self.errors, self.cases)
+        message = self.message() or "\n".join(dict.fromkeys(self.notes))
+        return fragment.Told(self.errors, status, self.counted, message)
 
     def raise_if_defect(self) -> None:
         """Raises AssertionError with a readable message unless the report is ok.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.checking.check import Report
+from crosscheck.checking.gradient_message import described
 from crosscheck.engines.user import function as user_engine
 from crosscheck.programs.trial.judge import OPAQUE, Findings
 from crosscheck.programs.trial.trial import Judged, Trial
@@ -70,6 +71,7 @@ class GradientReport(Report):
     found on which the same thing is wrong.
     """
 
+    seed: int = 0
     tried: tuple[Tried, ...] = ()
     smallest_arguments: Tried | None = None
 
@@ -80,7 +82,8 @@ class GradientReport(Report):
         parts = []
         shown = self._shown("DEFECT") or self._shown("SUSPECT")
         if shown is not None:
-            parts += _described(*shown)
+            one, judged, leaf = shown
+            parts += described(one.trial, judged, leaf, case_id(self.seed, one))
         for one, judged in self._raised():
             mode = f", mode {judged.mode}" if judged.mode else ""
             parts.append(f"ERROR  {one.trial.subject.name}{mode}: {judged.message}")
@@ -115,15 +118,18 @@ class GradientReport(Report):
         ]
 
     def _open(self) -> str:
-        reasons = self.errors.loc[self.errors["verdict"] == "INCONCLUSIVE", "reason"]
-        why = f": {reasons.iloc[0]}" if len(reasons) else ""
-        return f"INCONCLUSIVE  nothing could be confirmed{why}"
+        """Why nothing could be confirmed: each reason with the leaves that it holds for."""
+        lines = ["INCONCLUSIVE  nothing could be confirmed"]
+        unsure = self.errors[self.errors["verdict"] == "INCONCLUSIVE"]
+        for reason, group in unsure.groupby("reason", sort=False):
+            leaves = ", ".join(dict.fromkeys(group["tensor"]))
+            lines.append(f"{leaves}: {reason}")
+        return "\n".join(lines)
 
-    def __str__(self) -> str:
-        counts = self.errors["verdict"].value_counts()
-        words = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in rows.VERDICTS)
-        head = f"{self.tried[0].trial.subject.name}: {words} of {len(self.errors)} leaves"
-        return "\n".join([head, *([self.message()] if not self.ok else dict.fromkeys(self.notes))])
+    @property
+    def _judged(self) -> str:
+        sets = len(self.tried)
+        return "arrays" if sets == 1 else f"arrays on {sets} sets of arguments"
 
 
 def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
@@ -149,6 +155,7 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
         _frame([_case_row(seed, one, name) for one in tried], columns),
         notes=tuple(dict.fromkeys(notes)),
         cause=next(iter(causes), None),
+        seed=seed,
         tried=tuple(tried),
     )
 
@@ -254,46 +261,3 @@ def _radius(one: Tried) -> float:
             with np.errstate(all="ignore"):
                 shares.append(float(np.max(leaf.radius[known] / leaf.allowed[known], initial=0)))
     return max(shares)
-
-
-def _described(one: Tried, judged: Judged, leaf: Findings) -> list[str]:
-    """The message's first lines: where, how many, how far, and what is wrong by itself."""
-    subject = one.trial.subject
-    shape = "x".join(map(str, leaf.got.shape)) or "scalar"
-    format = one.format
-    lines = [
-        f"{leaf.verdict}  {subject.name}, {leaf.path} ({shape}), {subject.framework} "
-        f"{judged.mode}, {format}",
-        f"What is wrong: {leaf.reason}",
-    ]
-    beyond = int(leaf.beyond.sum())
-    share = beyond / max(leaf.got.size, 1)
-    worst = leaf.worst
-    lines.append(
-        f"Mismatched entries: {beyond} / {leaf.got.size} ({share:.1%}), "
-        f"the bound allows {leaf.allowed[worst]:.2g}"
-    )
-    lines.append(_greatest(leaf, worst))
-    lines += [f"First wrong: {stage}: {stage.reason}" for stage in judged.wrong[:1]]
-    lines += [f"Also wrong: {stage}: {stage.reason}" for stage in judged.wrong[1:3]]
-    return lines
-
-
-def _greatest(leaf: Findings, worst: tuple[int, ...]) -> str:
-    got, exact, radius = leaf.got[worst], leaf.exact[worst], leaf.radius[worst]
-    index = str(list(worst)) if worst else ""
-    where = f"{leaf.path}{index}"
-    interval = ""
-    if radius > 2.0**-20 * abs(exact) and np.isfinite(radius):
-        interval = f" (any of [{exact - radius:.4g}, {exact + radius:.4g}] is right at this kink)"
-    if not np.isfinite(got):
-        return f"Not a finite number: got {got} at {where}, exact {exact:.6g}{interval}"
-    error = abs(got - exact)
-    ratio = f" ({got / exact:.4f} times)" if exact and abs(got / exact - 1) > 1e-4 else ""
-    bits = ""
-    if exact and error:
-        bits = f", off by {error / abs(exact):.1e} of it, 2^{np.log2(error / abs(exact)):.1f}"
-    return (
-        f"Greatest absolute difference: {error:.4g} at {where}: got {got:.7g}, "
-        f"exact {exact:.7g}{ratio}{bits}{interval}"
-    )

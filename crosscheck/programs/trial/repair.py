@@ -115,7 +115,8 @@ def _again(
     program: Program, values: Sequence[Array], number: int, value: Array, after: Sequence[int]
 ) -> dict[int, Array]:
     """The outputs and what they need, with another value at this number."""
-    replaced = {number: value}
+    # G may be in long double where Q, for a function that has none, is in float64.
+    replaced = {number: value.astype(values[number].dtype, copy=False)}
 
     def known(place: int) -> Array:
         return replaced[place] if place in replaced else values[place]

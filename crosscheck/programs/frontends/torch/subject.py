@@ -103,6 +103,9 @@ class TorchSubject:
     @property
     def name(self) -> str:
         """The function's name, or the module's class."""
+        owner = getattr(self.function, "__self__", None)
+        if isinstance(owner, type) and hasattr(owner, "apply"):
+            return owner.__name__  # its apply
         return getattr(self.function, "__name__", None) or type(self.function).__name__
 
     @cached_property

@@ -25,14 +25,14 @@ RIGHT = ""
 
 
 class RuleTask(NamedTuple):
-    """An operation with a mistake (or none) in a framework and a format, on `count` arguments."""
+    """An operation with a mistake (or none) in a framework and a format, on `sets` sets of arguments."""
 
     framework: str
     format: str
     operation: str
     mistake: str
     seed: int
-    count: int
+    sets: int
 
 
 def trials(
@@ -58,7 +58,7 @@ def tried(task: RuleTask) -> list[dict[str, Any]]:
     function = framework.network(operation, backward)
     composite = framework.composite(operation)
     rows = []
-    for index in range(task.count):
+    for index in range(task.sets):
         given = Situation(
             framework, task.format, function, composite, arrays(operation, task.seed, index)
         )
