@@ -25,7 +25,7 @@ RIGHT = ""
 
 
 class RuleTask(NamedTuple):
-    """An operation with a mistake (or none) in a framework and a format, on `sets` sets of arguments."""
+    """An operation with a mistake, or none, and on how many sets of arguments it is tried."""
 
     framework: str
     format: str
