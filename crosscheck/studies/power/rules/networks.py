@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.faults import rules
-from crosscheck.faults.rules import Backward, Operation
+from crosscheck.faults.catalogue import rules
+from crosscheck.faults.catalogue.rules import Backward, Operation
 
 FORMATS = ("float64", "float32", "bfloat16")
 

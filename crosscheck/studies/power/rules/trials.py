@@ -14,7 +14,7 @@ import pandas as pd
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.checking.gradcheck import gradcheck
 from crosscheck.checking.gradient_report import GradientReport
-from crosscheck.faults import rules
+from crosscheck.faults.catalogue import rules
 from crosscheck.studies.power.processes import workers
 from crosscheck.studies.power.rules import rivals
 from crosscheck.studies.power.rules.networks import FRAMEWORKS, Framework, arrays
