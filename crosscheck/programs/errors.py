@@ -5,7 +5,7 @@ exact| for whoever evaluates these operations in these formats, in any order of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -107,7 +107,7 @@ class Analysis:
         if operation.primitive in ("constant", "irrational"):
             return of_constant(operation, value, self.promise)
         row = PRIMITIVES[operation.primitive]
-        rounding = _rounding(self._format(operation), operation.primitive, self.promise)
+        rounding = _rounding(self._format(operation), operation.primitive, self._promise(operation))
         operands = [Known(self.values[x], self.errors[x]) for x in operation.operands]
         if rounding.tau:
             operands = [_flushed(known, rounding.tau) for known in operands]
@@ -117,6 +117,12 @@ class Analysis:
         if error is None or value.dtype == bool:
             return error
         return _finished(row, error, value, operands, rounding)
+
+    def _promise(self, operation: Operation) -> Promise:
+        """What is promised; `narrow_sums` marks an operation whose kernel sums no wider."""
+        if operation.params.get("narrow_sums"):
+            return replace(self.promise, accumulate=None)
+        return self.promise
 
     def _format(self, operation: Operation) -> str:
         return "float64" if operation.format == "bool" else operation.format

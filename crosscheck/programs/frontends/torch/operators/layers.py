@@ -352,16 +352,21 @@ def _batch_norm_backward(
         mean, rstd = (_shaped(call, v, channels) for v in (save_mean, save_rstd))
     else:
         mean, rstd = _batch_moments(call, inner, (running_mean, running_var, False), eps, channels)
-    centred = build("sub", inner, mean)
+    # Where the cotangent is not contiguous, as that of a sum, the kernel rounds every step.
+    centred = stored(call, build("sub", inner, mean))
     total = reduced(call, "sum", g, axes, True)
-    dot = reduced(call, "sum", build("mul", centred, g), axes, True)
+    dot = reduced(call, "sum", stored(call, build("mul", centred, g)), axes, True)
     scale = rstd if weight is None else build("mul", rstd, _shaped(call, weight, channels))
     by_input = build("mul", g, scale)
     if train:
-        k = stored(call, build("div", build("mul", build("mul", dot, rstd), rstd), count))
+        k = stored(call, dot)
+        for _ in range(2):
+            k = stored(call, build("mul", k, rstd))
+        k = stored(call, build("div", k, count))
         along = stored(call, build("mul", centred, k))
-        less = build("sub", build("sub", g, stored(call, build("div", total, count))), along)
-        by_input = build("mul", less, scale)
+        mean_grad = stored(call, build("div", stored(call, total), count))
+        less = stored(call, build("sub", stored(call, build("sub", g, mean_grad)), along))
+        by_input = build("mul", less, stored(call, scale))
     by_weight = build("reshape", build("mul", dot, rstd), shape=(shape[1],))
     return by_input, by_weight, build("reshape", total, shape=(shape[1],))
 

@@ -1,6 +1,7 @@
 """ATen operators that look through windows: convolution and pooling, and their backward."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,15 @@ def _geometry(call: Call, conv: Sequence[Any], x: Any, weight: Any, y: Any) -> G
     return Geometry(inputs[2:], outputs[2:], weight[2:], *each)
 
 
+def _as_kernels_sum(call: Call, start: int) -> None:
+    """Mark the products built since then: in float16 windows are added up in float16 (col2im)."""
+    operations = call.build.operations
+    for place in range(start, len(operations)):
+        one = operations[place]
+        if call.format == "float16" and one.primitive in ("dot", "affine"):
+            operations[place] = replace(one, params={**one.params, "narrow_sums": True})
+
+
 @row("convolution", "_convolution", "mkldnn_convolution")
 def _convolution(
     call: Call, x: Value, weight: Value, bias: Number, stride: Any, padding: Any, dilation: Any,
@@ -93,7 +103,9 @@ def _convolution(
     look = _geometry(call, (stride, padding, dilation, transposed), *sides)
     inside = look.back if transposed else look.forth
     number = None if bias is None else call.number(bias)
+    start = len(call.build.operations)
     out = _correlated(call, _flat(call, x), weight, inside, groups, transposed, number)
+    _as_kernels_sum(call, start)
     return call.build("reshape", out, shape=shape)
 
 
@@ -106,6 +118,7 @@ def _convolution_backward(
     sides = call.shape(x), call.shape(weight), call.shape(grad)
     look = _geometry(call, (stride, padding, dilation, transposed), *sides)
     g, inner = _flat(call, grad), _flat(call, x)
+    start = len(build.operations)
     by_input = by_weight = by_bias = None
     if wanted[0]:
         inside = look.forth if transposed else look.back
@@ -116,6 +129,7 @@ def _convolution_backward(
         by_weight = _by_weight(call, big, small, look, groups, sides[1])
     if wanted[2]:
         by_bias = reduced(call, "sum", g, [0, 2])
+    _as_kernels_sum(call, start)
     return by_input, by_weight, by_bias
 
 
