@@ -11,6 +11,7 @@ column of ones for it.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
 from crosscheck.bounds import float64
-from crosscheck.bounds.fast.batched_rules import Shapes, add_negligible, rounding_of
+from crosscheck.bounds.fast.batched_rules import Entries, Shapes, add_negligible, rounding_of
 from crosscheck.bounds.records import Bound, Limits
 from crosscheck.networks.network import Array, Case
 
@@ -48,20 +49,12 @@ def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Limits | Non
 class Level:
     """One layer of each network that has so many; `inner` and `outer` are what it takes and gives.
 
-    `a` holds the values that are taken. `known` (2, V, total) holds magnitudes and E by each of
-    V rules, of what is taken, `most` (V, total) their sum; `given` is `known` of what is given.
     Each network has its number of `samples`, of `inputs` and of `outputs`, without the ones;
-    `heaviest` is the largest magnitude among its weights and biases.
+    `heaviest` is the largest magnitude among its weights and biases. `first` says whose first
+    layer it is.
     """
 
-    slope: Array | None
-    slope_known: Uncertain | None
-    activation: Array
-    errors: Array
-    given: Array
-    most: Array
-
-    def __init__(self, cases: Sequence[Case], j: int, rules: int) -> None:
+    def __init__(self, cases: Sequence[Case], j: int) -> None:
         self.cases, self.output = cases, j == 0
         widths = [case.architecture.weight_shapes[-1 - j] for case in cases]
         self.first = [case.architecture.layers - 2 == j for case in cases]
@@ -79,10 +72,6 @@ class Level:
         sizes = np.abs(theta)
         self.theta, self.sizes = self.block.views(theta), self.block.views(sizes)
         self.heaviest = self.block.most(sizes[None])
-        self.a = self.inner.views(np.ones(self.inner.total))
-        self._known = np.zeros((2, rules, self.inner.total))
-        self._known[0] = 1.0
-        self.known = self.inner.views(self._known)
 
     @property
     def name(self) -> str:
@@ -90,18 +79,39 @@ class Level:
         architecture = self.cases[0].architecture
         return architecture.output if self.output else architecture.hidden
 
-    def take(self, below: "Level | None") -> None:
-        """Inputs, for networks whose first layer this is, and activations of the layer below."""
-        values = below.outer.views(below.activation) if below else []
-        known = below.outer.views(below.given) if below else []
-        for i, case in enumerate(self.cases):
-            if self.first[i]:
-                self.a[i][:, :-1] = case.inputs
-                self.known[i][0, ..., :-1] = np.abs(self.a[i][:, :-1])
+
+class Taken(NamedTuple):
+    """What a level takes, with a column of ones: end to end, of each network, and size + E."""
+
+    whole: Entries
+    each: list[Entries]
+    most: Array
+
+    @classmethod
+    def of(cls, level: Level, below: Sequence[Entries], count: int) -> "Taken":
+        """Inputs, for networks whose first layer this is, and what the others' layer below gives.
+
+        By so many rules.
+        """
+        both = count, level.inner.total
+        whole = Entries(np.ones(level.inner.total), np.ones(both), np.zeros(both))
+        each = level.inner.each(whole)
+        for i, (case, (value, size, error)) in enumerate(zip(level.cases, each, strict=True)):
+            if level.first[i]:
+                value[:, :-1] = case.inputs
+                size[..., :-1] = np.abs(value[:, :-1])
             else:
-                self.a[i][:, :-1] = values[i]
-                self.known[i][..., :-1] = known[i]
-        self.most = self._known[0] + self._known[1]
+                value[:, :-1], size[..., :-1], error[..., :-1] = below[i]
+        return cls(whole, each, whole.size + whole.error)
+
+
+class Passed(NamedTuple):
+    """What a level takes and gives on the way there, and σ′, None where it is linear."""
+
+    taken: Taken
+    given: Entries
+    slope: Array | None
+    slope_known: Uncertain | None
 
 
 class Pass:
@@ -111,7 +121,7 @@ class Pass:
         self.cases, self.rounding, self.count = cases, rounding_of(tuple(rules)), len(rules)
         self.depths = [case.architecture.layers - 1 for case in cases]
         self.levels = [
-            Level([c for c, d in zip(cases, self.depths, strict=True) if d > j], j, self.count)
+            Level([c for c, d in zip(cases, self.depths, strict=True) if d > j], j)
             for j in range(self.depths[0])
         ]
         self.growth, self.doubtful = np.ones(len(cases)), np.zeros(len(cases), bool)
@@ -125,18 +135,18 @@ class Pass:
 
     def run(self) -> Iterator[Limits | None]:
         """What was found of each network, in the order of the pass."""
-        below: Level | None = None
+        passes: list[Passed] = []
+        below: list[Entries] = []
         for level in reversed(self.levels):
-            level.take(below)
-            self._forward(level)
-            below = level
-        values, known = self._residual(self.levels[0])
+            passes.insert(0, self._forward(level, Taken.of(level, below, self.count)))
+            below = level.outer.each(passes[0].given)
+        pulled_back = self._residual(self.levels[0], passes[0].given)
         gradients: list[list[Array]] = []
-        for level, under in zip(self.levels, [*self.levels[1:], None], strict=True):
-            values, known = self._times_slope(level, values, known)
-            gradients.append(self._gradients(level, values, known))
+        for level, passed, under in zip(self.levels, passes, [*self.levels[1:], None], strict=True):
+            delta = self._times_slope(pulled_back, passed)
+            gradients.append(self._gradients(level, passed.taken, delta))
             if under:
-                values, known = self._pull_back(level, under, values, known)
+                pulled_back = self._pull_back(level, under, delta)
         allowance = self.rounding.together.allowance
         for i, (case, depth) in enumerate(zip(self.cases, self.depths, strict=True)):
             certain = not self.doubtful[i] and self.growth[i] <= allowance
@@ -168,79 +178,77 @@ class Pass:
                 noted[f"{name}{layer}"] = of
         return most
 
-    def _forward(self, level: Level) -> None:
+    def _forward(self, level: Level, taken: Taken) -> Passed:
         z, error = np.empty(level.outer.total), np.empty((self.count, level.outer.total))
         terms = level.inputs + 1
-        before, _ = self.rounding.before(level.inner, terms, level._known)
+        before, _ = self.rounding.before(level.inner, terms, taken.whole)
         products = zip(
             level.inner.views(before), level.outer.views(z), level.outer.views(error), strict=True
         )
         for i, (of_before, of_z, of_error) in enumerate(products):
-            level.a[i].dot(level.theta[i], of_z)
+            taken.each[i].value.dot(level.theta[i], of_z)
             np.matmul(of_before, level.sizes[i], out=of_error)
         self.rounding.rounded(level.outer, terms, error, z)
         self.rounding.add_flushed(
             error,
             level.outer,
             level.inputs,
-            level.inner.most(level.most) + level.heaviest,
-            lambda place, i: level.inner.view(level.most[place], i)[:, :-1].sum(1),
+            level.inner.most(taken.most) + level.heaviest,
+            lambda place, i: level.inner.view(taken.most[place], i)[:, :-1].sum(1),
             lambda place, i: level.sizes[i][:-1].sum(0),
         )
         most = self._watch(level, level.outer, error, ["z"])
         activation = ACTIVATIONS[level.name]
         self.growth[: len(most)] *= growth_of(activation.concave, most)
-        level.activation, level.slope = activation.evaluate(z)
-        layer = activation.rule(self.rounding.flat, z, error, level.activation, level.slope)
-        level.slope_known, level.errors = layer.slope, layer.error
-        level.given = np.stack([np.broadcast_to(layer.size, error.shape), layer.error])
+        a, slope = activation.evaluate(z)
+        layer = activation.rule(self.rounding.flat, z, error, a, slope)
+        given = Entries(a, np.broadcast_to(layer.size, error.shape), layer.error)
+        return Passed(taken, given, slope, layer.slope)
 
-    def _residual(self, level: Level) -> tuple[Array, Array]:
-        """∂cost/∂a^N: its values, and its magnitudes and E."""
-        cost, a = COSTS[self.cases[0].architecture.cost], level.activation
+    def _residual(self, level: Level, outputs: Entries) -> Entries:
+        """∂cost/∂a^N."""
+        cost, a = COSTS[self.cases[0].architecture.cost], outputs.value
         targets = np.concatenate([case.targets.ravel() for case in self.cases]).astype(np.float64)
         scale = level.outer.spread(self.scale)
-        outputs = level.outer.spread(level.outputs)
-        terms = cost.most(np.abs(a - targets), level.errors)
+        widths = level.outer.spread(level.outputs)
+        terms = cost.most(np.abs(a - targets), outputs.error)
         costs = np.add.reduceat(terms, level.outer.starts, axis=-1).max(0)
         self.doubtful |= ~(costs * np.maximum(1.0, self.scale) < self.largest)
-        error = cost.rule(self.rounding.flat, a, level.errors, targets, scale, outputs)
-        values = scale * cost.slope(a, targets)
-        return values, self.rounding.stack(values, error)
+        error = cost.rule(self.rounding.flat, a, outputs.error, targets, scale, widths)
+        return self.rounding.entries(scale * cost.slope(a, targets), error)
 
-    def _times_slope(self, level: Level, values: Array, known: Array) -> tuple[Array, Array]:
+    def _times_slope(self, pulled_back: Entries, passed: Passed) -> Entries:
         """δ from ∂cost/∂a."""
-        if level.slope is None or level.slope_known is None:
-            return values, known
-        error = self.rounding.flat.hadamard(Uncertain(*known), level.slope_known)
-        delta = values * level.slope
-        return delta, self.rounding.stack(delta, error)
+        if passed.slope is None or passed.slope_known is None:
+            return pulled_back
+        error = self.rounding.flat.hadamard(pulled_back.known, passed.slope_known)
+        return self.rounding.entries(pulled_back.value * passed.slope, error)
 
-    def _gradients(self, level: Level, delta: Array, known: Array) -> list[Array]:
+    def _gradients(self, level: Level, taken: Taken, delta: Entries) -> list[Array]:
         """For each network the gradients of weights and biases, (1 + V, entries): values and E."""
         both = np.empty((1 + self.count, level.block.total))
         value, error = both[0], both[1:]
-        before, of_error = self.rounding.before(level.outer, level.samples, known)
-        most = known[0] + known[1]
-        parts = (delta, before, of_error * most)
+        before, of_error = self.rounding.before(level.outer, level.samples, delta)
+        most = delta.known.most
+        parts = (delta.value, before, of_error * most)
         operands = zip(*(level.outer.views(part) for part in parts), strict=True)
         products = zip(level.block.views(value), level.block.views(error), strict=True)
         for i, ((of_value, mine), (deltas, scaled, weighted)) in enumerate(
             zip(products, operands, strict=True)
         ):
-            level.a[i].T.dot(deltas, of_value)
-            taken = level.known[i].swapaxes(-1, -2)
-            np.matmul(taken[0], scaled, out=mine)
+            a, size, of_a = taken.each[i]
+            a.T.dot(deltas, of_value)
+            np.matmul(size.swapaxes(-1, -2), scaled, out=mine)
             if not level.first[i]:
-                mine += taken[1] @ weighted
+                mine += of_a.swapaxes(-1, -2) @ weighted
         self.rounding.rounded(level.block, level.samples, error, value)
         largest = level.outer.most(most)
         self.rounding.add_flushed(
             error,
             level.block,
             level.samples,
-            level.inner.most(level.most) + largest,
-            lambda place, i: level.inner.view(level.most[place], i).sum(0),
+            level.inner.most(taken.most) + largest,
+            lambda place, i: level.inner.view(taken.most[place], i).sum(0),
             lambda place, i: level.outer.view(most[place], i).sum(0),
         )
         self._add_underflow(level, error, most, largest)
@@ -255,20 +263,18 @@ class Pass:
                 sums = level.outer.view(deltas, i).sum(0)
                 level.block.view(of, i)[:-1] += eta * unscaled[i] * sums
 
-    def _pull_back(
-        self, level: Level, under: Level, delta: Array, known: Array
-    ) -> tuple[Array, Array]:
+    def _pull_back(self, level: Level, under: Level, delta: Entries) -> Entries:
         """∂cost/∂a of the layer below, of the networks that have one."""
         value, error = np.empty(under.outer.total), np.empty((self.count, under.outer.total))
-        before, _ = self.rounding.before(level.outer, level.outputs, known)
-        operands = zip(level.outer.views(delta), level.outer.views(before), strict=True)
+        before, _ = self.rounding.before(level.outer, level.outputs, delta)
+        operands = zip(level.outer.views(delta.value), level.outer.views(before), strict=True)
         products = zip(under.outer.views(value), under.outer.views(error), operands, strict=False)
         for i, (of_value, of_error, (deltas, scaled)) in enumerate(products):
             deltas.dot(level.theta[i][:-1].T, of_value)
             np.matmul(scaled, level.sizes[i][:-1].T, out=of_error)
         here = slice(len(under.cases))
         self.rounding.rounded(under.outer, level.outputs[here], error, value)
-        most = known[0] + known[1]
+        most = delta.known.most
         self.rounding.add_flushed(
             error,
             under.outer,
@@ -278,4 +284,4 @@ class Pass:
             lambda place, i: level.sizes[i][:-1].sum(1),
         )
         self._watch(under, under.outer, error, ["gradient of a"])
-        return value, self.rounding.stack(value, error)
+        return self.rounding.entries(value, error)

@@ -3,12 +3,28 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosscheck.arithmetic.rounding_rules import Rules, Together
+from crosscheck.arithmetic.rounding_rules import Rules, Together, Uncertain
 from crosscheck.networks.network import Array
+
+
+class Entries(NamedTuple):
+    """A float64 value, (total,), and by each of V rules its magnitude and E, (V, total).
+
+    Or the same of one network, as matrices.
+    """
+
+    value: Array
+    size: Array
+    error: Array
+
+    @property
+    def known(self) -> Uncertain:
+        """Without the value."""
+        return Uncertain(self.size, self.error)
 
 
 class Shapes:
@@ -26,6 +42,10 @@ class Shapes:
             return [flat[start:end].reshape(shape) for start, end, shape in self._spans]
         lead = flat.shape[:-1]
         return [flat[..., start:end].reshape(lead + shape) for start, end, shape in self._spans]
+
+    def each(self, entries: Entries) -> list[Entries]:
+        """Those of each matrix."""
+        return [Entries(*parts) for parts in zip(*map(self.views, entries), strict=True)]
 
     def view(self, flat: Array, i: int) -> Array:
         """One of them."""
@@ -71,11 +91,12 @@ class Rounding:
         self.summing = all(of.u > 0 for of in rules)
         self._factors = {name: np.full((len(rules), 1), np.nan) for name in FACTORS}
 
-    def before(self, shapes: Shapes, terms: Array, known: Array) -> tuple[Array, Array]:
-        """`Factors.before` of operands (2, V, total), and the factor of their errors."""
+    def before(self, shapes: Shapes, terms: Array, operand: Entries) -> tuple[Array, Array]:
+        """`Factors.before` of an operand, and the factor of its errors."""
         error = self._spread(shapes, terms, "error")
-        scaled = error * known[1]
-        scaled += known[0] if self.summing else self._spread(shapes, terms, "size") * known[0]
+        scaled = error * operand.error
+        size = operand.size
+        scaled += size if self.summing else self._spread(shapes, terms, "size") * size
         return scaled, error
 
     def rounded(self, shapes: Shapes, terms: Array, error: Array, value: Array) -> None:
@@ -123,13 +144,11 @@ class Rounding:
                 flushed = rows(place, i)[:, None] + columns(place, i) + tau * terms[i]
                 shapes.view(error[place], i)[:] += tau * flushed
 
-    def stack(self, value: Array, error: Array) -> Array:
-        """Magnitudes and E of what has this float64 value."""
-        both = np.empty((2, *error.shape))
-        np.multiply(self.flat.evaluation, error, out=both[0])
-        both[0] += np.abs(value)
-        both[1] = error
-        return both
+    def entries(self, value: Array, error: Array) -> Entries:
+        """What has this float64 value, and this E."""
+        size = self.flat.evaluation * error
+        size += np.abs(value)
+        return Entries(value, size, error)
 
 
 SUMMED = ("value", "underflow")
