@@ -2,7 +2,8 @@
 
 A new activation is one entry. Each side has an expression of its own, so that what is compared
 shares no code: `function` is ours in NumPy, `balls` the oracle's, `torch` and `jax` name functions
-of those libraries, `plain` and `slope` are what a user of NumPy writes by hand.
+of those libraries, `plain` and `slope` are what a user of NumPy writes by hand. `value` and
+`steepness` are short compositions of primitives; where there is no more, they alone rule.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.arithmetic import activation_rules
+from crosscheck.arithmetic import activation_rules, compositions
 from crosscheck.arithmetic.activation_rules import ActivationRule
+from crosscheck.arithmetic.compositions import Slope, Value
 from crosscheck.arithmetic.formats import Array
 
 Pointwise = Callable[[Any], Any]
@@ -24,9 +26,26 @@ Balls = list[Any]
 """python-flint's `arb`, entry by entry."""
 
 
+@lru_cache
+def imported(named: str | Pointwise) -> Callable[..., Any]:
+    """A library's function from its dotted name, imported when it is first asked for."""
+    if not isinstance(named, str):
+        return named
+    module, _, name = named.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def not_here(*arrays: Any) -> Any:
+    """Stands for what only entries with rules of their own have."""
+    raise NotImplementedError("this activation or cost is known by its composition alone")
+
+
 @dataclass(frozen=True)
 class Activation:
     """An activation σ.
+
+    `value` writes σ and `steepness` σ′ in primitives, see `compositions`; with the default `rule`
+    there are no other, and networks with it are judged through their programs.
 
     `function` takes z to (σ, σ′), both accurate where either is small, in float64, long double and
     double-doubles alike; σ′ is None where σ is linear. `in_float64` is a faster one for float64.
@@ -40,14 +59,17 @@ class Activation:
     `roundings` are those of σ as libraries usually have it: half of what B allows.
     `targets` takes normal numbers to the range of an output; `at_zero` is σ(0) where every format
     has it, else None. `mistaken_for` is the activation whose σ′ is taken by mistake.
+    `output_only` says that it goes over all outputs of a sample, and has no σ′.
     """
 
-    function: Callable[[Any], tuple[Any, Any]]
-    rule: ActivationRule
-    balls: Callable[[Balls], tuple[Balls, Balls]]
     torch: str | Pointwise
     jax: str | Pointwise
     plain: Pointwise
+    function: Callable[[Any], tuple[Any, Any]] = not_here
+    rule: ActivationRule = not_here
+    balls: Callable[[Balls], tuple[Balls, Balls]] = not_here
+    value: Value | None = None
+    steepness: Slope | None = None
     slope: Pointwise | None = None
     in_float64: Callable[[Array], tuple[Array, Array]] | None = None
     slope_rounding: Callable[[Array, float], Array] | None = None
@@ -59,6 +81,12 @@ class Activation:
     targets: Pointwise = lambda x: x
     at_zero: float | None = None
     mistaken_for: str = "sigmoid"
+    output_only: bool = False
+
+    @property
+    def quick(self) -> bool:
+        """Whether it has rules of its own, and not its composition alone."""
+        return self.rule is not not_here
 
     def evaluate(self, z: Array) -> tuple[Array, Array | None]:
         """(σ, σ′) in float64."""
@@ -142,8 +170,36 @@ def _itself(z: Any) -> Any:
     return z
 
 
+def _selu_by_hand(z: Any) -> Any:
+    negative = compositions.SELU_ALPHA * np.expm1(np.minimum(z, 0))
+    return (compositions.SELU_SCALE * np.where(z > 0, z, negative)).astype(z.dtype)
+
+
+def _torch_softplus(z: Any) -> Any:
+    """By logsigmoid: torch's softplus is z itself above 20, which is off by 2e-9 there."""
+    return -imported("torch.nn.functional.logsigmoid")(-z)
+
+
+def _gelu_by_hand(z: Any) -> Any:
+    from scipy.special import erf
+
+    return z * (1 + erf(z / np.sqrt(z.dtype.type(2)))) / 2
+
+
+def _gelu_tanh_by_hand(z: Any) -> Any:
+    root = np.sqrt(z.dtype.type(2 / np.pi))
+    return z * (1 + np.tanh(root * (z + compositions.GELU_CUBE * z**3))) / 2
+
+
+def _softmax_by_hand(z: Any) -> Any:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(
+        value=compositions.sigmoid,
+        steepness=compositions.slope_of_sigmoid,
         function=_sigmoid,
         in_float64=_sigmoid_in_float64,
         rule=activation_rules.sigmoid,
@@ -159,6 +215,7 @@ ACTIVATIONS: dict[str, Activation] = {
         mistaken_for="tanh",
     ),
     "identity": Activation(
+        value=compositions.identity,
         function=lambda z: (z, None),
         rule=activation_rules.identity,
         balls=_identity_of_balls,
@@ -170,6 +227,8 @@ ACTIVATIONS: dict[str, Activation] = {
         at_zero=0.0,
     ),
     "tanh": Activation(
+        value=compositions.tanh,
+        steepness=compositions.slope_of_tanh,
         function=_tanh,
         rule=activation_rules.tanh,
         balls=lambda z: ([x.tanh() for x in z], [x.sech() ** 2 for x in z]),
@@ -184,6 +243,8 @@ ACTIVATIONS: dict[str, Activation] = {
         at_zero=0.0,
     ),
     "relu": Activation(
+        value=compositions.relu,
+        steepness=compositions.slope_of_relu,
         function=lambda z: (np.maximum(z, 0), (z > 0).astype(z.dtype)),
         rule=activation_rules.relu,
         balls=_relu_of_balls,
@@ -197,17 +258,109 @@ ACTIVATIONS: dict[str, Activation] = {
         targets=np.abs,
         at_zero=0.0,
     ),
+    "leaky_relu": Activation(
+        value=compositions.leaky_relu,
+        steepness=compositions.slope_of_leaky_relu,
+        torch="torch.nn.functional.leaky_relu",
+        jax="jax.nn.leaky_relu",
+        plain=lambda z: np.where(z > 0, z, compositions.LEAK * z),
+        kinks=True,
+    ),
+    "elu": Activation(
+        value=compositions.elu,
+        steepness=compositions.slope_of_elu,
+        torch="torch.nn.functional.elu",
+        jax="jax.nn.elu",
+        plain=lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    ),
+    "selu": Activation(
+        value=compositions.selu,
+        steepness=compositions.slope_of_selu,
+        torch="torch.nn.functional.selu",
+        jax="jax.nn.selu",
+        plain=_selu_by_hand,
+        kinks=True,
+    ),
+    "softplus": Activation(
+        value=compositions.softplus,
+        steepness=compositions.slope_of_softplus,
+        torch=_torch_softplus,
+        jax="jax.nn.softplus",
+        plain=lambda z: np.logaddexp(z, 0 * z),
+        targets=np.abs,
+    ),
+    "silu": Activation(
+        value=compositions.silu,
+        steepness=compositions.slope_of_silu,
+        torch="torch.nn.functional.silu",
+        jax="jax.nn.silu",
+        plain=lambda z: z * _sigmoid_by_hand(z),
+    ),
+    "gelu": Activation(
+        value=compositions.gelu,
+        steepness=compositions.slope_of_gelu,
+        torch="torch.nn.functional.gelu",
+        jax=lambda z: imported("jax.nn.gelu")(z, approximate=False),
+        plain=_gelu_by_hand,
+    ),
+    "gelu_tanh": Activation(
+        value=compositions.gelu_tanh,
+        steepness=compositions.slope_of_gelu_tanh,
+        torch=lambda z: imported("torch.nn.functional.gelu")(z, approximate="tanh"),
+        jax=lambda z: imported("jax.nn.gelu")(z, approximate=True),
+        plain=_gelu_tanh_by_hand,
+    ),
+    "softsign": Activation(
+        value=compositions.softsign,
+        steepness=compositions.slope_of_softsign,
+        torch="torch.nn.functional.softsign",
+        jax="jax.nn.soft_sign",
+        plain=lambda z: z / (1 + np.abs(z)),
+        targets=lambda x: x / (1 + np.abs(x)),
+    ),
+    "hardtanh": Activation(
+        value=compositions.hardtanh,
+        steepness=compositions.slope_of_hardtanh,
+        torch="torch.nn.functional.hardtanh",
+        jax="jax.nn.hard_tanh",
+        plain=lambda z: np.clip(z, -1, 1),
+        kinks=True,
+        targets=lambda x: x / (1 + np.abs(x)),
+    ),
+    "hardsigmoid": Activation(
+        value=compositions.hardsigmoid,
+        steepness=compositions.slope_of_hardsigmoid,
+        torch="torch.nn.functional.hardsigmoid",
+        jax="jax.nn.hard_sigmoid",
+        plain=lambda z: np.clip(z + 3, 0, 6) / 6,
+        kinks=True,
+        targets=lambda x: 0.5 + x / (2 + 2 * np.abs(x)),
+    ),
+    "hardswish": Activation(
+        value=compositions.hardswish,
+        steepness=compositions.slope_of_hardswish,
+        torch="torch.nn.functional.hardswish",
+        jax="jax.nn.hard_swish",
+        plain=lambda z: z * np.clip(z + 3, 0, 6) / 6,
+        kinks=True,
+    ),
+    "mish": Activation(
+        value=compositions.mish,
+        steepness=compositions.slope_of_mish,
+        torch="torch.nn.functional.mish",
+        jax="jax.nn.mish",
+        plain=lambda z: z * np.tanh(np.logaddexp(z, 0 * z)),
+    ),
+    "softmax": Activation(
+        value=compositions.softmax,
+        torch=lambda z: imported("torch.nn.functional.softmax")(z, dim=-1),
+        jax="jax.nn.softmax",
+        plain=_softmax_by_hand,
+        targets=lambda x: 0.5 + x / (2 + 2 * np.abs(x)),
+        output_only=True,
+    ),
 }
 """Every activation that a layer may have, by name; the paper knows the first two."""
-
-
-@lru_cache
-def imported(named: str | Pointwise) -> Pointwise:
-    """A library's function from its dotted name, imported when it is first asked for."""
-    if not isinstance(named, str):
-        return named
-    module, _, name = named.rpartition(".")
-    return getattr(import_module(module), name)
 
 
 def torch_function(name: str) -> Pointwise:

@@ -13,9 +13,8 @@ from crosscheck.engines.interface import Engine, Unsupported
 from crosscheck.engines.user import function as user_engine
 from crosscheck.engines.user.function import CallableEngine, UserFunction
 from crosscheck.faults.diagnosis import Diagnosis
-from crosscheck.networks.distribution import LEAST, Distribution
+from crosscheck.networks.distribution import Distribution
 from crosscheck.networks.network import Case
-from crosscheck.networks.ranges import pair
 from crosscheck.reports import tables
 from crosscheck.reports.page import fragment
 from crosscheck.results import outcome
@@ -234,9 +233,14 @@ def check(
     hidden: str = "sigmoid",
     output: str = "identity",
     cost: str = "squared_error",
+    architecture: Sequence[int] | None = None,
     layers: int | Sequence[int] = (2, 6),
     widths: int | Sequence[int] = (1, 64),
+    outputs: int | None = None,
     samples: int | Sequence[int] = (1, 64),
+    biases: bool = True,
+    l2: float = 0.0,
+    l2_biases: bool = False,
     cases: int = 100,
     seed: int = 0,
     dtype: Any = "float64",
@@ -248,19 +252,35 @@ def check(
     It is called on `cases` random architectures with N in `layers`, n_l in `widths`, D in
     `samples`; weights[k] (n_{l-1}, n_l) and biases[k] (n_l,) for l = k + 2, inputs (D, n_1),
     targets (D, n_N), all of `dtype`, as arrays of numpy, torch or jax (`arrays`). A range is a
-    pair, or one number. The first ten cases and one in ten after them are given to it twice: a
-    gradient may not depend on the calls before. What it returns is copied at once, so it may reuse
-    its buffers. `against` names engines to judge beside it; a function called as one of them is
-    shown as "NAME (yours)". If it fails, the mistake is looked for in the catalogue of known ones,
-    and the smallest case that shows it.
+    pair, or one number; `architecture` fixes all widths, as do `widths` of three or more entries,
+    and `outputs` fixes n_N. Without `biases` the list of them is empty, and weight gradients alone
+    are to be returned. `l2` is the λ of λ/2 Σ w² in the cost, over the biases too with `l2_biases`.
+    Targets are drawn as the cost means them: labels as one-hot rows for cross-entropy, numbers in
+    (0, 1) for the binary one, else in the range of the output.
 
-    Raises ValueError for an unknown activation, cost, dtype or engine, an impossible range, or an
-    argument of a type that it cannot have, and Unsupported where the library of `arrays` is not
-    installed.
+    The first ten cases and one in ten after them are given to it twice: a gradient may not depend
+    on the calls before. What it returns is copied at once, so it may reuse its buffers. `against`
+    names engines to judge beside it; a function called as one of them is shown as "NAME (yours)".
+    If it fails, the mistake is looked for in the catalogue of known ones, and the smallest case
+    that shows it.
+
+    Raises ValueError for an unknown activation, cost, dtype or engine, an impossible range, what
+    does not go together, or an argument of a type that it cannot have, and Unsupported where the
+    library of `arrays` is not installed.
     """
-    ranges = {"layers": layers, "widths": widths, "samples": samples}
-    pairs = {name: pair(name, given, LEAST[name]) for name, given in ranges.items()}
-    distribution = Distribution(**pairs, output=output, hidden=hidden, cost=cost)
+    distribution = Distribution(
+        layers=layers,  # type: ignore[arg-type]
+        widths=widths,  # type: ignore[arg-type]
+        samples=samples,  # type: ignore[arg-type]
+        output=output,
+        hidden=hidden,
+        cost=cost,
+        architecture=architecture,  # type: ignore[arg-type]
+        outputs=outputs,
+        biases=biases,
+        l2=l2,
+        l2_biases=l2_biases,
+    )
     engine = CallableEngine(gradient, arrays=arrays)
     if registry.is_known(engine.name):
         engine.name += YOURS

@@ -68,13 +68,6 @@ def crosscheck() -> None:
     help="Your function, package.module:function or path/to/file.py:function.",
 )
 @click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)
-@click.option(
-    "--output",
-    type=click.Choice(["identity", "sigmoid", "both"]),
-    default="both",
-    show_default=True,
-    help="Activation of the output layer: the paper's reading.",
-)
 @cases_of
 @click.option("--out", type=Folder(), default="reports/latest", show_default=True)
 @output_format_option
@@ -121,12 +114,7 @@ def run(
     engines: tuple[str, ...] | None,
     own: tuple[str, ...],
     dtypes: tuple[str, ...],
-    output: str,
-    layers: tuple[int, int],
-    widths: tuple[int, int],
-    samples: tuple[int, int],
-    hidden: str,
-    cost: str,
+    distribution: Any,
     arrays: str,
     out: str,
     output_format: str,
@@ -146,12 +134,10 @@ def run(
     from rich.console import Console
 
     from crosscheck.checking import check
-    from crosscheck.networks.distribution import Distribution
     from crosscheck.runs import command
     from crosscheck.runs.gating import Ending
     from crosscheck.runs.plan import Plan
 
-    distribution = Distribution(layers, widths, samples, output, hidden, cost)
     plan = Plan(
         dtypes=dtypes,
         cases=cases,
@@ -289,18 +275,12 @@ def reproduce(
     seconds: float,
     timeout: float,
     verbose: bool,
-    layers: tuple[int, int],
-    widths: tuple[int, int],
-    samples: tuple[int, int],
-    hidden: str,
-    cost: str,
+    distribution: Any,
     arrays: str,
 ) -> int:
     """Run one engine on one CASE, such as s0-i17-float64-sigmoid, entry by entry."""
-    from crosscheck.networks.distribution import Distribution
     from crosscheck.runs import reproducing
 
-    distribution = Distribution(layers, widths, samples, hidden=hidden, cost=cost)
     shrinking = seconds if shrink else None
     found = reproducing.run(case, engine, distribution, shrinking, arrays, timeout, verbose)
     click.echo(found.text)

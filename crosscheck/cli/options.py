@@ -59,6 +59,20 @@ class Range(click.ParamType):
         return bounds
 
 
+class Widths(click.ParamType):
+    """Widths of all layers between dashes, "784-128-10"."""
+
+    name = "widths"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(width) for width in value.split("-"))
+        except ValueError:
+            self.fail(f"{value!r} is no architecture such as 784-128-10", param, ctx)
+
+
 class Names(click.ParamType):
     """Names between commas."""
 
@@ -175,13 +189,13 @@ verbose_option = click.option(
 class Entry(click.Choice):
     """One of the names in a table of ours, which is read when it is needed: it imports NumPy."""
 
-    def __init__(self, module: str, table: str) -> None:
-        self.module, self.table, self.case_sensitive = module, table, True
+    def __init__(self, module: str, table: str, *more: str) -> None:
+        self.module, self.table, self.more, self.case_sensitive = module, table, more, True
 
     @cached_property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]
         """The names."""
-        return tuple(getattr(import_module(self.module), self.table))
+        return (*getattr(import_module(self.module), self.table), *self.more)
 
 
 def _one_of(flag: str, known: Sequence[str] | Entry, usual: str, meaning: str) -> Option:
@@ -196,21 +210,49 @@ def _range(flag: str, usual: str, meaning: str, least: int = 1) -> Option:
 
 
 HIDDEN = Entry("crosscheck.arithmetic.activations", "ACTIVATIONS")
+OUTPUT = Entry("crosscheck.arithmetic.activations", "ACTIVATIONS", "both")
 COST = Entry("crosscheck.arithmetic.costs", "COSTS")
 
 CASES_OF = (
     _range("--layers", "2-6", "N.", least=2),
     _range("--widths", "1-64", "n_l."),
     _range("--samples", "1-64", "D."),
+    click.option("--architecture", type=Widths(), help="All widths, such as 784-128-10."),
+    click.option("--outputs", type=whole(1), help="n_N, where widths are drawn."),
     _one_of("--hidden", HIDDEN, "sigmoid", "Activation of the hidden layers."),
-    _one_of("--cost", COST, "squared_error", "The cost's convention."),
+    _one_of("--output", OUTPUT, "both", "Activation of the output layer; both: the readings."),
+    _one_of("--cost", COST, "squared_error", "The cost, in its convention."),
+    click.option(
+        "--biases/--no-biases", default=True, show_default=True, help="Networks with biases."
+    ),
+    click.option("--l2", type=float, default=0.0, show_default=True, help="λ of λ/2 Σ w²."),
+    click.option("--l2-biases", is_flag=True, help="The penalty is of the biases too."),
     _one_of("--arrays", ARRAYS, "numpy", "What arrays your function is handed."),
 )
 """What random cases are drawn from, and how a user's function sees them."""
 
 
+DISTRIBUTION = (
+    *("layers", "widths", "samples", "architecture", "outputs", "hidden", "output", "cost"),
+    *("biases", "l2", "l2_biases"),
+)
+"""The options that say what cases are drawn from."""
+
+
 def cases_of(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of CASES_OF, for a command that draws cases for a user's function."""
+    """The options of CASES_OF, for a command that draws cases for a user's function.
+
+    The command gets a `distribution`, and `arrays`.
+    """
+
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        from crosscheck.networks.distribution import Distribution
+
+        drawn = {name: options.pop(name) for name in DISTRIBUTION}
+        return command(distribution=Distribution(**drawn), **options)
+
+    with_options: Callable[..., Any] = run
     for option in reversed(CASES_OF):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options

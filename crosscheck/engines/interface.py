@@ -77,7 +77,8 @@ def require(case: Case, gradients: Gradients) -> None:
 
 def _is_right(case: Case, gradients: Gradients) -> bool:
     shapes, dtype = case.architecture.tensor_shapes, case.format.numpy
-    if not len(gradients.weights) == len(gradients.biases) == len(shapes) // 2:
+    biases = len(gradients.weights) if case.architecture.with_biases else 0
+    if len(gradients.weights) != case.architecture.layers - 1 or len(gradients.biases) != biases:
         return False
     tensors = gradients.tensors()
     for tensor, shape in zip(tensors, shapes, strict=True):
@@ -90,7 +91,10 @@ def _explain(case: Case, gradients: Gradients) -> None:
     """Raise what is wrong in a sentence."""
     architecture = case.architecture
     for what, given in (("weight", gradients.weights), ("bias", gradients.biases)):
-        if len(given) != architecture.layers - 1:
+        if what == "bias" and not architecture.with_biases:
+            if len(given):
+                raise Malformed(f"{len(given)} bias gradients came, expected none: biases=False")
+        elif len(given) != architecture.layers - 1:
             raise Malformed(
                 f"{len(given)} {what} gradients came, expected {architecture.layers - 1}, "
                 f"one for each of the layers 2 … {architecture.layers}"

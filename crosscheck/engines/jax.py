@@ -24,10 +24,21 @@ Parameters = tuple[Sequence[Any], Sequence[Any]]
 
 def cost(architecture: Architecture, parameters: Parameters, inputs: Any, targets: Any) -> Any:
     """The cost of a network as a function of its weights and biases."""
-    a = inputs
+    a = z = inputs
     for w, b, activation in zip(*parameters, architecture.activations, strict=True):
-        a = jax_function(activation)(a @ w + b)
-    return COSTS[architecture.cost].jax(a, targets)
+        z = a @ w + b if architecture.with_biases else a @ w
+        a = jax_function(activation)(z)
+    of = COSTS[architecture.cost]
+    return of.jax(z if of.of_logits else a, targets) + penalty(architecture, parameters)
+
+
+def penalty(architecture: Architecture, parameters: Parameters) -> Any:
+    """λ/2 Σ w², over the biases too if they are in it."""
+    if not architecture.l2:
+        return 0
+    weights, biases = parameters
+    penalized = [*weights, *(biases if architecture.l2_biases else ())]
+    return architecture.l2 / 2 * sum((w * w).sum() for w in penalized)
 
 
 def tapped_cost(
@@ -90,9 +101,8 @@ class Grad:
             value, (weights, biases) = run(
                 (list(case.weights), list(case.biases)), case.inputs, case.targets
             )
-            return Gradients(
-                float(value), [np.asarray(w) for w in weights], [np.asarray(b) for b in biases]
-            )
+            gradients = [np.asarray(w) for w in weights], [np.asarray(b) for b in biases]
+            return Gradients(float(value), *gradients).of(case.architecture)
 
     def stages(self, case: Case) -> dict[str, Array]:
         """z^l, a^l, and by zero-valued taps G^l = ∂cost/∂a^l and δ^l = ∂cost/∂z^l ("d")."""

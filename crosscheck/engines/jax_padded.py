@@ -82,7 +82,8 @@ class PackedGrad:
     compiles = True
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
-        return dtype in DTYPES and COSTS[architecture.cost].jax_term is not None
+        known = architecture.quick and COSTS[architecture.cost].jax_term is not None
+        return dtype in DTYPES and known
 
     def arithmetic(self, dtype: str) -> Arithmetic:
         return Arithmetic(dtype, flushes=True)

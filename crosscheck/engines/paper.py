@@ -51,6 +51,7 @@ class PaperEngine:
         """The paper speaks of sigmoid hidden layers, two readings of the output, and C1."""
         return (
             dtype in self.dtypes
+            and architecture.quick
             and architecture.hidden == "sigmoid"
             and architecture.output in READINGS
             and architecture.cost == "squared_error"

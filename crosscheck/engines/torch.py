@@ -88,9 +88,9 @@ class Backward:
             Gradients(
                 of.cost.item(),
                 [gradient(w) for w in of.weights],
-                [gradient(b) for b in of.biases],
+                [gradient(b) for b in of.biases] if case.architecture.with_biases else [],
             )
-            for of in done
+            for case, of in zip(cases, done, strict=True)
         ]
 
     def stages(self, case: Case) -> dict[str, Array]:
@@ -115,8 +115,20 @@ class Backward:
             if retain:
                 zs[-1].retain_grad()
                 a.retain_grad()
-        cost = COSTS[case.architecture.cost].torch(a, tensor(case.targets))
-        return Evaluated(cost, weights, biases, zs, activations)
+        cost = COSTS[case.architecture.cost]
+        value = cost.torch(zs[-1] if cost.of_logits else a, tensor(case.targets))
+        for penalized in _penalized(case.architecture, weights, biases):
+            value = value + case.architecture.l2 / 2 * penalized.square().sum()
+        return Evaluated(value, weights, biases, zs, activations)
+
+
+def _penalized(
+    architecture: Architecture, weights: list[torch.Tensor], biases: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    """The parameters in the penalty."""
+    if not architecture.l2:
+        return []
+    return weights + (biases if architecture.l2_biases else [])
 
 
 def backward() -> Backward:
@@ -137,7 +149,8 @@ class TorchForward:
     name = "torch.forward"
 
     def supports(self, architecture: Architecture, dtype: str) -> bool:
-        return dtype in FORWARD_DTYPES and architecture.parameters <= MOST_PARAMETERS
+        small = architecture.parameters <= MOST_PARAMETERS
+        return dtype in FORWARD_DTYPES and architecture.quick and small
 
     def arithmetic(self, dtype: str) -> Arithmetic:
         return Arithmetic(dtype, "forward")

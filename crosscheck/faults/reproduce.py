@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from crosscheck.results import outcome
 from crosscheck.verdicts.evidence import Evidence
 from crosscheck.verdicts.measures import flat
 
-CASE_ID = re.compile(r"s(\d+)-i(\d+)-([a-z0-9]+)(?:-([a-z]+))?")
+CASE_ID = re.compile(r"s(\d+)-i(\d+)-([a-z0-9]+)(?:-([a-z_]+))?")
 
 ENTRIES_SHOWN = 40
 
@@ -39,6 +40,8 @@ def rebuild(case_id: str, of: Distribution) -> Case:
         raise ValueError(f"unknown dtype {dtype!r} in {case_id}: known are {', '.join(FORMATS)}")
     if output is None and of.output not in ("both", *READINGS):
         output = of.output
+    if output is not None and output not in (*READINGS, of.output):
+        of = replace(of, output=output)
     places = whole("seed", int(seed)), whole("index", int(index))
     return sampling.draw(of, *places, dtype, output)
 

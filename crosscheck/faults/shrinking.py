@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from crosscheck.arithmetic.costs import COSTS
 from crosscheck.engines.interface import Engine, Malformed, require
 from crosscheck.engines.user.state import change
 from crosscheck.networks.network import Architecture, Array, Case, Gradients
@@ -228,7 +229,12 @@ def _with_numbers(
     inputs: Array,
     targets: Array,
 ) -> Case:
-    dtype = case.format.numpy
+    """The case with other numbers; targets as the cost means them, no bias where there is none."""
+    dtype, expected = case.format.numpy, COSTS[architecture.cost].targets
+    if expected:
+        targets = expected(targets.astype(np.float64))
+    if not architecture.with_biases:
+        biases = [0 * b for b in biases]
     return replace(
         case,
         architecture=architecture,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.conventions import require_known
-from crosscheck.arithmetic.costs import COSTS
+from crosscheck.arithmetic.costs import COSTS, require_fitting
 from crosscheck.arithmetic.formats import FORMATS, Array as Array, FloatFormat
 
 
@@ -19,21 +19,41 @@ class Architecture:
     """A fully connected network: layers l = 1 … N with widths n_l.
 
     `hidden` names the activation of layers 2 … N-1, `output` that of layer N, `cost` the cost.
+    Without `with_biases` there are none: z^l = a^{l-1} w^l. `l2` is the λ of λ/2 Σ w² that is
+    added to the cost, over the weights, and over the biases too with `l2_biases`.
 
-    Raises ValueError for fewer than two layers, a width below 1, or an unknown name.
+    Raises ValueError for fewer than two layers, a width below 1, an unknown name, an output that
+    the cost is not one of, or a λ below 0.
     """
 
     widths: tuple[int, ...]
     hidden: str = "sigmoid"
     output: str = "identity"
     cost: str = "squared_error"
+    with_biases: bool = True
+    l2: float = 0.0
+    l2_biases: bool = False
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"widths {self.widths} must be two or more positive numbers")
-        require_known("hidden activation", self.hidden, tuple(ACTIVATIONS))
-        require_known("output activation", self.output, tuple(ACTIVATIONS))
-        require_known("cost", self.cost, tuple(COSTS))
+        require_names(self.hidden, self.output, self.cost)
+        require_penalty(self.l2)
+
+    @cached_property
+    def quick(self) -> bool:
+        """Whether the quick path knows it; else it is judged through its programs."""
+        names = {self.hidden, self.output} if self.layers > 2 else {self.output}
+        known = all(ACTIVATIONS[name].quick for name in names) and COSTS[self.cost].quick
+        return known and self.with_biases and not self.l2
+
+    @property
+    def extras(self) -> str:
+        """What is not the default of biases and penalty, as words; empty where all is."""
+        words = [] if self.with_biases else ["no biases"]
+        if self.l2:
+            words.append(f"l2 {self.l2!r}" + (" on biases too" if self.l2_biases else ""))
+        return ", ".join(words)
 
     @property
     def layers(self) -> int:
@@ -58,17 +78,20 @@ class Architecture:
     @cached_property
     def tensor_names(self) -> tuple[str, ...]:
         """ "w2", "b2", "w3", "b3", … with the paper's layer index."""
-        return tuple(f"{kind}{layer}" for layer in range(2, self.layers + 1) for kind in "wb")
+        kinds = "wb" if self.with_biases else "w"
+        return tuple(f"{kind}{layer}" for layer in range(2, self.layers + 1) for kind in kinds)
 
     @cached_property
     def tensor_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the tensors, in the order of `tensor_names`."""
+        if not self.with_biases:
+            return self.weight_shapes
         return tuple(s for shape in self.weight_shapes for s in (shape, shape[1:]))
 
     @cached_property
     def parameters(self) -> int:
         """The number of weights and biases."""
-        return sum((n + 1) * m for n, m in self.weight_shapes)
+        return sum((n + self.with_biases) * m for n, m in self.weight_shapes)
 
     def split(self, flat: Array) -> "Tensors":
         """A vector of all parameters as tensors, in the order of `tensor_names`; views of it.
@@ -78,6 +101,23 @@ class Architecture:
         if flat.size != self.parameters:
             raise ValueError(f"{flat.size} numbers came for {self.parameters} parameters")
         return Tensors(flat, self.tensor_shapes)
+
+
+def require_names(hidden: str, output: str, cost: str) -> None:
+    """Raises ValueError for an unknown name, or names that do not go together."""
+    inner = tuple(name for name in ACTIVATIONS if not ACTIVATIONS[name].output_only)
+    if hidden in ACTIVATIONS and hidden not in inner:
+        raise ValueError(f"{hidden} is an activation of the output layer, not of hidden ones")
+    require_known("hidden activation", hidden, inner)
+    require_known("output activation", output, tuple(ACTIVATIONS))
+    require_known("cost", cost, tuple(COSTS))
+    require_fitting(output, cost)
+
+
+def require_penalty(l2: float) -> None:
+    """Raises ValueError unless λ is a number of 0 or more."""
+    if isinstance(l2, bool) or not isinstance(l2, (int, float)) or not 0 <= l2 < math.inf:
+        raise ValueError(f"l2={l2!r} must be a number λ, 0 or more: λ/2 Σ w² is added to the cost")
 
 
 class Tensors(Sequence[Array]):
@@ -121,9 +161,10 @@ class Case:
 
     weights[k] (n_{l-1}, n_l) and biases[k] (n_l,) belong to layer l = k + 2;
     inputs (D, n_1), targets (D, n_N). `scale` is the stratum: the factor on Xavier weights.
-    `special` names a special case, or is empty.
+    `special` names a special case, or is empty. Where the architecture has no biases, they are 0.
 
-    Raises ValueError for a wrong shape, ∞ or NaN, or a number that dtype cannot represent.
+    Raises ValueError for a wrong shape, ∞ or NaN, a number that dtype cannot represent, or targets
+    that cannot be expected under the cost.
     """
 
     architecture: Architecture
@@ -159,6 +200,16 @@ class Case:
                 object.__setattr__(self, name, stored[0])
             else:
                 object.__setattr__(self, name, stored)
+        self._require_fit()
+
+    def _require_fit(self) -> None:
+        """Raises ValueError for biases where there are none, and for targets out of range."""
+        architecture = self.architecture
+        if not architecture.with_biases and any(b.any() for b in self.biases):
+            raise ValueError("biases are not 0, and the architecture has none")
+        fits = COSTS[architecture.cost].fits
+        if fits and not fits.holds(self.targets):
+            raise ValueError(f"targets do not fit {architecture.cost}: it expects {fits.sentence}")
 
     @property
     def samples(self) -> int:
@@ -189,7 +240,13 @@ class Gradients:
 
     def tensors(self) -> list[Array]:
         """The gradients in the order of `Architecture.tensor_names`."""
+        if not self.biases:
+            return list(self.weights)
         return [t for pair in zip(self.weights, self.biases, strict=True) for t in pair]
+
+    def of(self, architecture: Architecture) -> "Gradients":
+        """Without those of biases where there are none."""
+        return self if architecture.with_biases else replace(self, biases=[])
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import numpy as np
 
 from crosscheck.arithmetic.activations import ACTIVATIONS
 from crosscheck.arithmetic.conventions import READINGS
+from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.formats import FORMATS, FloatFormat
 from crosscheck.networks import watched
 from crosscheck.networks.distribution import Distribution
@@ -47,6 +48,8 @@ def _log_uniform(rng: Rng, bounds: tuple[int, int], size: int) -> tuple[int, ...
 
 
 def _draw_widths(rng: Rng, of: Distribution) -> tuple[int, ...]:
+    if of.architecture:
+        return of.architecture
     layers = int(rng.integers(of.layers[0], of.layers[1] + 1))
     return _log_uniform(rng, of.widths, layers)
 
@@ -61,7 +64,16 @@ def _draw_numbers(
         biases.append(rng.standard_normal(m) * BIAS_SCALE)
     inputs = rng.standard_normal((samples, architecture.widths[0])) * INPUT_SCALE
     targets = rng.standard_normal((samples, architecture.widths[-1]))
-    return weights, biases, inputs, ACTIVATIONS[architecture.output].targets(targets)
+    if not architecture.with_biases:
+        biases = [0 * b for b in biases]
+    return weights, biases, inputs, _expected(architecture, targets)
+
+
+def _expected(architecture: Architecture, normal: Array) -> Array:
+    """Targets from normal numbers: what the cost means by them, or in the output's range."""
+    of_cost = COSTS[architecture.cost].targets
+    targets: Array = (of_cost or ACTIVATIONS[architecture.output].targets)(normal)
+    return targets
 
 
 NO_STRATUM = 0.0
@@ -71,7 +83,8 @@ NO_STRATUM = 0.0
 class Special:
     """A special case: a name, the widths it takes, the numbers it has, and when it can be.
 
-    `scale` is the stratum of its weights, or NO_STRATUM where they are not Xavier's.
+    `scale` is the stratum of its weights, or NO_STRATUM where they are not Xavier's. `shaped` says
+    that it is about its widths, and nothing where they are fixed; `biased` that it needs biases.
     """
 
     def __init__(
@@ -82,9 +95,16 @@ class Special:
         possible: Callable[[Distribution], bool] = lambda _: True,
         samples: int | None = None,
         scale: float = 1.0,
+        shaped: bool = False,
+        biased: bool = False,
     ) -> None:
         self.name, self.numbers, self.widths = name, numbers, widths
-        self.possible, self.samples, self.scale = possible, samples, scale
+        self.samples, self.scale = samples, scale
+        self.possible = lambda of: (
+            possible(of)
+            and not (shaped and (of.architecture or of.outputs))
+            and (of.biases or not biased)
+        )
 
 
 def _xavier(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
@@ -104,9 +124,13 @@ def _at_zero(name: str) -> float:
 
 
 def _exact_at_zero(of: Distribution) -> bool:
-    """Whether all activations are at z = 0 what every precision has."""
+    """Whether all activations are at z = 0 what every precision has, and may be expected.
+
+    A penalty of the weights has a gradient of its own, and no bias can make up for the rest.
+    """
     names = {of.hidden, of.output} - {"both"}
-    return all(ACTIVATIONS[name].at_zero is not None for name in names)
+    plain = not of.l2 and of.biases and COSTS[of.cost].targets is None
+    return plain and all(ACTIVATIONS[name].at_zero is not None for name in names)
 
 
 def _exact_targets(rng: Rng, architecture: Architecture, samples: int, of: FloatFormat) -> Numbers:
@@ -182,9 +206,18 @@ def _wide_narrow_wide(rng: Rng, of: Distribution) -> tuple[int, ...]:
 SPECIALS = (
     Special("all weights zero", _zero_weights, scale=NO_STRATUM),
     Special(
-        "width 1 everywhere", _xavier, widths=_width_one, possible=lambda of: of.widths[0] == 1
+        "width 1 everywhere",
+        _xavier,
+        widths=_width_one,
+        possible=lambda of: of.widths[0] == 1,
+        shaped=True,
     ),
-    Special("no hidden layer", _xavier, widths=_two_layers, possible=lambda of: of.layers[0] == 2),
+    Special(
+        "no hidden layer",
+        _xavier,
+        widths=_two_layers,
+        possible=lambda of: of.layers[0] == 2 and not of.architecture,
+    ),
     Special("one sample", _xavier, possible=lambda of: of.samples[0] == 1, samples=1),
     Special(
         "targets equal to the output",
@@ -198,9 +231,10 @@ SPECIALS = (
         _xavier,
         widths=_wide_narrow_wide,
         possible=lambda of: of.layers[1] >= 3 and of.widths[0] < of.widths[1],
+        shaped=True,
     ),
     Special("subnormal inputs", _subnormal_inputs),
-    Special("saturated", _saturated, widths=_with_hidden_layer, scale=NO_STRATUM),
+    Special("saturated", _saturated, widths=_with_hidden_layer, scale=NO_STRATUM, biased=True),
 )
 """The special cases: the first indices of every run, as far as its ranges allow them."""
 
@@ -244,7 +278,12 @@ def outline(of: Distribution, seed: int, index: int, output: str | None = None) 
     else:
         scale = of.scales[int(shape_rng.integers(len(of.scales)))]
         widths = _draw_widths(shape_rng, of)
-    return Outline(Architecture(widths, of.hidden, output, of.cost), samples, scale, special)
+    if of.outputs:
+        widths = (*widths[:-1], of.outputs)
+    architecture = Architecture(
+        widths, of.hidden, output, of.cost, of.biases, of.l2, bool(of.l2 and of.l2_biases)
+    )
+    return Outline(architecture, samples, scale, special)
 
 
 @watched.stage("sampling")
@@ -288,6 +327,7 @@ def definition(case: Case) -> str:
     """16 hexadecimal digits that stand for the case's architecture and every bit of its numbers."""
     architecture = case.architecture
     named = f"{architecture.label} {architecture.hidden} {architecture.output} {architecture.cost}"
+    named += f" {architecture.extras}" if architecture.extras else ""
     digest = hashlib.blake2b(f"{named} {case.dtype}".encode(), digest_size=8)
     for array in (*case.weights, *case.biases, case.inputs, case.targets):
         bits = array.view(f"u{array.itemsize}")

@@ -21,7 +21,7 @@ SLACK = 1 + 1e-9
 FREE = frozenset(
     {"neg", "abs", "max", "min", "select", "reshape", "transpose", "broadcast", "take", "stop",
      "reduce_max", "reduce_min", "sign", "step", "floor", "ceil", "round", "largest",
-     "concatenate", "attains"}
+     "concatenate", "attains", "either"}
 )  # fmt: skip
 """Operations that move or choose numbers: nothing overflows in them."""
 

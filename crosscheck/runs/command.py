@@ -13,6 +13,7 @@ from rich.console import Console
 from crosscheck.engines import registry
 from crosscheck.engines.user import function as user_engine
 from crosscheck.networks import sampling
+from crosscheck.networks.distribution import SHAPED
 from crosscheck.reports import spreadsheet, written
 from crosscheck.reports.formats import markdown, terminal
 from crosscheck.reports.tables import Summary
@@ -267,7 +268,7 @@ def end(out: Path, summary: Summary, ending: gating.Ending, console: Console) ->
     return status
 
 
-OPTIONS = ("layers", "widths", "samples", "output", "hidden", "cost")
+OPTIONS = ("layers", "widths", "samples", "output", "hidden", "cost", *SHAPED)
 """Options of a distribution, in the order of the command."""
 
 

@@ -175,6 +175,8 @@ def _draw(plan: Plan, index: int, dtype: str) -> Case:
 def _diagnosis(engine: Engine, plan: Plan, suspect: Suspect) -> Diagnosis | None:
     """The known mistake in the engine's failing cases, if there is one."""
     cases = [_draw(plan, index, suspect.dtype) for index in suspect.indices]
+    if any(not case.architecture.quick for case in cases):
+        return None  # the catalogue is written for what the quick path knows
     if suspect.transposed:
         return _transposed(engine, cases)
     if not suspect.failing:
@@ -184,8 +186,8 @@ def _diagnosis(engine: Engine, plan: Plan, suspect: Suspect) -> Diagnosis | None
 
 def _smallest(engine: Engine, plan: Plan, suspect: Suspect) -> Case | None:
     """The smallest failing case, from the smallest of the run's own."""
-    if suspect.smallest is None:
-        return None
+    if suspect.smallest is None or plan.distribution.architecture or plan.distribution.outputs:
+        return None  # others were not asked for
     start = _draw(plan, suspect.smallest, suspect.dtype)
     try:
         return shrinking.shrink(engine, start, SHRINKING_SECONDS)

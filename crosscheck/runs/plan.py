@@ -8,7 +8,7 @@ from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.promise import Arithmetic
 from crosscheck.engines import registry
 from crosscheck.networks import sampling
-from crosscheck.networks.distribution import Distribution
+from crosscheck.networks.distribution import SHAPED, Distribution
 from crosscheck.networks.network import Case
 from crosscheck.networks.ranges import whole
 
@@ -81,8 +81,11 @@ class Plan:
                 Arithmetic(dtype, accumulate=wider)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan for a record; `arrays` only if it is not NumPy's, as no older record has it."""
+        """The plan for a record; what older records have not, only where it is not the default."""
         fields = asdict(self)
+        for name in SHAPED:
+            if getattr(self.distribution, name) == getattr(Distribution, name):
+                del fields["distribution"][name]
         del fields["shipped"]
         if self.arrays == Plan.arrays:
             del fields["arrays"]

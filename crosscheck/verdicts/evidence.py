@@ -15,6 +15,7 @@ from crosscheck.bounds.statistical import Parts, Sensitivities, standard_deviati
 from crosscheck.exact import enclosure, slices
 from crosscheck.networks import watched
 from crosscheck.networks.network import Array, Case, Enclosure
+from crosscheck.programs.network import NetworkPrograms
 from crosscheck.verdicts.measures import Ruler
 
 
@@ -37,6 +38,11 @@ class Evidence:
         self._gradient: Sequence[Array] | None = None
 
     @cached_property
+    def programs(self) -> NetworkPrograms | None:
+        """What the case is judged through where the quick path does not know its architecture."""
+        return None if self.case.architecture.quick else NetworkPrograms(self.case)
+
+    @cached_property
     def ruler(self) -> Ruler:
         """The exact gradient as errors are measured by it."""
         return Ruler([self.enclosure], [self.case.architecture.tensor_shapes], self.case.format)
@@ -48,8 +54,13 @@ class Evidence:
 
     @watched.stage("float64 gradient and B")
     def bound(self, arithmetic: Arithmetic, absolute: bool = False) -> Bound:
-        """B for an engine of this arithmetic; `absolute` as in `orders.for_order`."""
+        """B for an engine of this arithmetic; `absolute` as in `orders.for_order`.
+
+        Through programs, it allows each thing in its best way alone, and `absolute` in any way.
+        """
         key = (arithmetic, absolute)
+        if self.programs and key not in self._bounds:
+            self._bounds[key] = self.programs.bound(arithmetic, wide=absolute)
         if key not in self._bounds and not absolute and arithmetic in self.joined:
             self.take(self._limits(self.trace))
         if key not in self._bounds:
@@ -114,6 +125,8 @@ class Evidence:
 
     def _chosen(self) -> Enclosure:
         limits = self.bound(self.plain)
+        if self.programs:
+            return self.programs.enclosure(limits.tensors)
         if self.case.dtype == "float64":
             return enclosure.cheapest(self.case, lambda: self.trace, limits, self._least)
         return enclosure.by_float64(self.case, self._gradient or self.trace.tensors(), limits)
@@ -125,7 +138,7 @@ class Evidence:
         None where there is none. B is made of its evaluation, if it is not there already and
         something is proved of that evaluation.
         """
-        if self._enclosure is not None or self.case.dtype != "float64":
+        if self._enclosure is not None or self.programs or self.case.dtype != "float64":
             return self.enclosure
         evaluated = slices.evaluate(self.case, wide=True)
         if evaluated is None:
@@ -146,7 +159,7 @@ def prepare(evidence: Sequence[Evidence]) -> None:
     """Make the float64 gradients and contracted bounds of many cases together; see `batched`."""
     groups: dict[tuple[Any, ...], list[Evidence]] = {}
     for one in evidence:
-        if batched.supports(one.case):
+        if one.programs is None and batched.supports(one.case):
             of = one.case.architecture
             key = (one.case.dtype, of.hidden, of.output, of.cost, one.joined)
             groups.setdefault(key, []).append(one)

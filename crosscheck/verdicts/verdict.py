@@ -71,6 +71,10 @@ class Suspicion:
 
 NO_SUSPICION = Suspicion()
 POWERLESS = "INCONCLUSIVE", "the bound exceeds the gradient"
+ONE_WAY_IS_LOST = (
+    "beyond the best formula, and a right one is lost here: exp of a z that is not shifted "
+    "overflows, or y/p, log p and a (1 - a) divide by what underflowed"
+)
 STRADDLING = "INCONCLUSIVE", "the reference's radius straddles the bound"
 CONSISTENT = "CONSISTENT", ""
 
@@ -251,7 +255,7 @@ def _is_there(standing: Standing, claim: Claim | None) -> bool:
 
 def _is_plain(standing: Standing, claim: Claim | None) -> bool:
     """Whether the bound says all there is to say of a claim, if it lies within."""
-    if claim is None or standing.deep or claim.stages:
+    if claim is None or (standing.evidence.programs is None and (standing.deep or claim.stages)):
         return False
     limits = standing.evidence.bound(claim.arithmetic)
     return not limits.overflow and not any(limits.kinks)
@@ -263,10 +267,10 @@ def _one_by_one(
     """The rows of one claim, tensor by tensor."""
     evidence, first = standing.evidence, judged.ruler.first[case]
     limits = evidence.bound(claim.arithmetic)
-    seen = Stagewise()
-    if claim.stages and not limits.overflow:
+    seen, quick = Stagewise(), evidence.programs is None
+    if claim.stages and quick and not limits.overflow:
         seen = stagewise_checks(evidence, claim)
-    judgement = Judgement(evidence, claim, limits, seen, standing.deep)
+    judgement = Judgement(evidence, claim, limits, seen, standing.deep and quick)
     rows = []
     for which, name in enumerate(evidence.case.architecture.tensor_names):
         row = judged.measures.row(judged.ruler, place, first + which)
@@ -294,6 +298,8 @@ class Judgement(NamedTuple):
 
     def ruled(self, row: Row, which: int, within: bool) -> Row:
         """A measured row with the deeper checks, where they are made, and the verdict."""
+        if self.evidence.programs:
+            return self._ruled_by_programs(row, which, within)
         absolute_only = self.seen.absolute_only
         if row["mismatched"] and not self.limits.overflow and not self.seen.activations_seen:
             row, within, absolute_only = self._by_absolute_bound(row, which)
@@ -311,6 +317,21 @@ class Judgement(NamedTuple):
         suspicion = Suspicion(l2_use, absolute_only)
         verdict = rule(told, self.limits.overflow, self.limits.kinks[which], suspicion, broken)
         return row | {"checks": checks, "verdict": verdict[0], "reason": verdict[1]}
+
+    def _ruled_by_programs(self, row: Row, which: int, within: bool) -> Row:
+        """Within the bound of the best way, or else by that of all ways that are right."""
+        limits = self.limits
+        if row["mismatched"] or limits.overflow or not within:
+            limits = self.evidence.bound(self.claim.arithmetic, absolute=True)
+            row, within, _ = self._by_absolute_bound(row, which)
+            allowed = flat([[limits.tensors]])
+            row["power"] = float(self.evidence.ruler.powers(allowed)[0, which])
+        got = self.claim.gradients.tensors()[which].astype(np.float64)
+        told = Told(row["mismatched"] > 0, within, bool(np.isfinite(got).all()), row["power"])
+        verdict, reason = rule(told, limits.overflow, limits.kinks[which])
+        if limits.overflow and not self.limits.overflow:
+            reason = ONE_WAY_IS_LOST
+        return row | {"checks": "B", "verdict": verdict, "reason": reason}
 
     def _by_absolute_bound(self, row: Row, which: int) -> tuple[Row, bool, bool]:
         """The row by the bound of activations that are right absolutely only, with its power."""

@@ -120,7 +120,16 @@ def test_against_judges_engines_beside_it():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"hidden": "softmax"}, "unknown hidden activation 'softmax'"),
+        ({"hidden": "swish"}, "unknown hidden activation 'swish'"),
+        ({"hidden": "softmax"}, "of the output layer"),
+        ({"cost": "cross_entropy"}, "cross_entropy_with_logits"),
+        ({"cost": "cross_entropy_with_logits", "output": "softmax"}, "the cost is cross_entropy$"),
+        ({"l2": -1}, "0 or more"),
+        ({"architecture": ()}, "two layers or more"),
+        ({"architecture": (5,)}, "two layers or more"),
+        ({"architecture": (5, 2), "outputs": 3}, "ends with 2"),
+        ({"architecture": (5, 2), "layers": (3, 4)}, "has 2 layers"),
+        ({"outputs": 0}, "outputs"),
         ({"cost": "log"}, "unknown cost 'log'"),
         ({"against": ["papr"]}, "did you mean paper"),
         ({"dtype": "float23"}, "did you mean float32"),

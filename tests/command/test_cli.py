@@ -89,7 +89,7 @@ BAD = {
     "layers": (["--layers", "1000000"], "numbers in one case, more than"),
     "widths": (["--widths", "1-99999999999999999999999"], "must be a whole number up to"),
     "no time": (["--timeout", "nan"], "is no number of seconds"),
-    "output": (["--output", "softmax"], "'softmax' is not one of"),
+    "output": (["--output", "swish"], "'softmax' is not one of"),
     "hidden": (["--hidden", "softmax"], "'softmax' is not one of"),
     "cost": (["--cost", "cross_entropy"], "'cross_entropy' is not one of"),
     "arrays": (["--arrays", "cupy"], "'cupy' is not one of"),

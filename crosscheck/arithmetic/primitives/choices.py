@@ -172,6 +172,30 @@ def _select_pushforward(build: Build, applied: Any, tangents: Sequence[int | Non
     )
 
 
+def _either_error(r: Rounding, params: Params, value: Array, *ways: Known) -> Array | None:
+    """Whoever computes it took one of the ways, and nobody says which."""
+    errors = [known.error for known in ways if known.error is not None]
+    if not errors:
+        return None
+    unknown = np.isnan(errors).any(0)
+    worst: Array = np.where(unknown, np.inf, np.maximum.reduce(errors))
+    return worst
+
+
+def _either() -> Primitive:
+    """One thing written in several ways that are equal in exact arithmetic: the first's value."""
+    return Primitive(
+        "either",
+        lambda params, x, y, *rest: x,
+        lambda params, x, y, *rest: x,
+        _either_error,
+        lambda build, applied, cotangent: [cotangent, *(None,) * (len(applied.operands) - 1)],
+        lambda build, applied, tangents: tangents[0],
+        alike,
+        elementwise=True,
+    )
+
+
 def _extreme_error(r: Rounding, params: Params, value: Array, x: Known, y: Known) -> Array | None:
     """A maximum moves by no more than the operand that moves more."""
     if x.error is None and y.error is None:
@@ -339,6 +363,7 @@ ROWS = (
         lambda params, *shapes: shapes[0],
         elementwise=True,
     ),
+    _either(),
     _extreme("max", np.maximum, lambda a, b: a.max(b)),
     _extreme("min", np.minimum, lambda a, b: a.min(b)),
     _jumps(

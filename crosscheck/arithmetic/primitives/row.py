@@ -121,6 +121,10 @@ class Build(Protocol):
         """Numbers, or booleans, that are known."""
         ...
 
+    def number(self, value: float, format: str, literal: bool = False) -> int:
+        """A constant without dimensions; `literal` where it was rounded when it was written."""
+        ...
+
     def irrational(self, name: str, like: int) -> int:
         """An exact constant of mathematics, such as "2/sqrt(pi)"."""
         ...

@@ -104,7 +104,8 @@ class CallableEngine:
         """Raises Malformed where the result is not a pair of lists of arrays."""
         make = self.dialect.array
         with self.dialect.context(), self.folder:
-            weights, biases = ([make(x) for x in part] for part in (case.weights, case.biases))
+            given = case.biases if case.architecture.with_biases else ()
+            weights, biases = ([make(x) for x in part] for part in (case.weights, given))
             inputs, targets = make(case.inputs), make(case.targets)
             try:
                 with np.errstate(all="ignore"):  # the verdict says it, entry by entry
@@ -114,6 +115,8 @@ class CallableEngine:
                 if not isinstance(error, Exception):
                     raise
                 raise Malformed(raised(error, case)) from error
+            if not case.architecture.with_biases:
+                result = _of_weights(result)
             by_weight, by_bias = (_lists(part, what, case) for part, what in _pair(result))
             self._watch(case, weights, biases, inputs, targets)
             return Gradients(None, by_weight, by_bias)
@@ -122,7 +125,7 @@ class CallableEngine:
         """Remember which of its copies the function wrote to."""
         for name, given, now in (
             ("weights", case.weights, weights),
-            ("biases", case.biases, biases),
+            ("biases", case.biases if biases else (), biases),
             ("inputs", [case.inputs], [inputs]),
             ("targets", [case.targets], [targets]),
         ):
@@ -131,6 +134,16 @@ class CallableEngine:
             )
             if not same:
                 self.changed.add(name)
+
+
+def _of_weights(result: Any) -> Any:
+    """What a function of networks without biases returned, as a pair: weights' alone will do."""
+    if not isinstance(result, (tuple, list)):
+        return result
+    parts = list(result)
+    if len(parts) == 2 and isinstance(parts[0], (tuple, list)):
+        return parts[0], parts[1] or []
+    return parts, []
 
 
 def _pair(result: Any) -> list[tuple[Any, str]]:

@@ -101,7 +101,7 @@ def convention(exponents: Exponents, cost: str) -> str | None:
     declared = COSTS[cost]
     for other, known in COSTS.items():
         powers = zip(known.exponents, declared.exponents, strict=True)
-        alike = known.slope is declared.slope and other != cost
+        alike = known.quick and known.slope is declared.slope and other != cost
         if alike and exponents == (1, *(x - y for x, y in powers)):
             return other
     return None

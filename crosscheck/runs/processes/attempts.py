@@ -116,6 +116,7 @@ def attempt(
             gradients = engine.gradients(case)
         seconds = time.perf_counter() - started
         require(case, gradients)
+        deep = deep and case.architecture.quick
         stages = engine.stages(case) if deep and hasattr(engine, "stages") else None
         changed = change(engine, case, gradients) if twice else None
     except Malformed as error:
