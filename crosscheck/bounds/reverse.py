@@ -245,13 +245,13 @@ def by_rules(
     """
     with np.errstate(all="ignore"):
         quick = QuickOverflow(rules.quick, trace.unscaled, least)
-        bounds = _by_rules(case, trace, rules.quick, quick)
+        bounds = by_rules_apart(case, trace, rules.quick, quick)
         if not quick.looked:
             return bounds
-        return _by_rules(case, trace, rules, Overflow(rules, trace.unscaled, least))
+        return by_rules_apart(case, trace, rules, Overflow(rules, trace.unscaled, least))
 
 
-def _by_rules(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> list[Bound]:
+def by_rules_apart(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> list[Bound]:
     """One pass: forward, and back from the residual."""
     forward = forward_errors(case, trace, rules, overflow)
     rules = forward.rules

@@ -214,7 +214,7 @@ class Layers:
                 if not self.most <= exponential.MOST_OF_PAIR:
                     return None
                 few = a.hi.size <= MOST_LONG
-                a, slope = _long_sigmoid(a) if self.long and few else _sigmoid(a, of_z)
+                a, slope = long_sigmoid(a) if self.long and few else pair_sigmoid(a, of_z)
                 largest = 1.0
             self.a.append(a.hi)
             self.slopes.append(slope)
@@ -240,7 +240,7 @@ class Layers:
         hi, lo = (self._tensors([pair[place] for pair in gradients]) for place in range(2))
         slopes = [None if slope is None else slope.hi for slope in self.slopes]
         trace = Trace(self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale)
-        error_of = _error_of_long if self.long else exponential.error_of_pair
+        error_of = error_of_long if self.long else exponential.error_of_pair
         return Evaluated(hi, lo, trace, self.inner, self.last, error_of(self.most))
 
     def _tensors(self, gradients: Sequence[Array]) -> Tensors:
@@ -288,7 +288,7 @@ def _with_last(array: Array, last: float) -> Array:
     return found
 
 
-def _sigmoid(z: Pair, size: Array) -> tuple[Pair, Pair]:
+def pair_sigmoid(z: Pair, size: Array) -> tuple[Pair, Pair]:
     """σ(z), and σ′ = σ(z) σ(-z), from one exponential each and without cancellation."""
     low = np.copysign(1.0, z.hi)
     low *= z.lo
@@ -309,7 +309,7 @@ def has_long() -> bool:
     return bool(one + least != one and abs(np.exp(-one) - ONE_OVER_E) <= least * ONE_OVER_E)
 
 
-def _long_sigmoid(z: Pair) -> tuple[Pair, Pair]:
+def long_sigmoid(z: Pair) -> tuple[Pair, Pair]:
     """The same in long double, for a wide radius."""
     e = z.hi.astype(np.longdouble)
     e += z.lo
@@ -326,7 +326,7 @@ def _pair_of_long(array: Array) -> Pair:
     return Pair(hi, array.astype(np.float64))
 
 
-def _error_of_long(most: float) -> float:
+def error_of_long(most: float) -> float:
     """The relative error of its exponential for |z| up to `most`, and of what follows.
 
     z is rounded to 2^-64 of it, the exponential right to two ulps, 2^-62, and σ′ = e c c takes six

@@ -22,11 +22,12 @@ MOST_KEPT = 1 << 26
 """Bytes that are kept in each thread."""
 
 
-def _references(arrays: list[Array], place: int) -> int:
+def references(arrays: list[Array], place: int) -> int:
+    """How many references Python counts to an array of the list, and to this call."""
     return sys.getrefcount(arrays[place])
 
 
-ALONE = _references([np.empty(1)], 0)
+ALONE = references([np.empty(1)], 0)
 """What is counted where nobody else refers to an array; versions of Python differ in it."""
 
 COUNTS = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
@@ -69,7 +70,7 @@ class Kept(threading.local):
 
     def _taken(self, shape: tuple[int, ...], dtype: Any) -> Array | None:
         for place in reversed(range(len(self._arrays))):
-            if self._fits(place, shape, dtype) and _references(self._arrays, place) <= ALONE:
+            if self._fits(place, shape, dtype) and references(self._arrays, place) <= ALONE:
                 return self._arrays.pop(place)
         return None
 

@@ -29,7 +29,7 @@ float64 it would lose as much.
 """
 
 
-def _room(samples: int, n: int, dtype: np.dtype[Any]) -> Array:
+def room(samples: int, n: int, dtype: np.dtype[Any]) -> Array:
     """A buffer (D, n) for a hidden layer."""
     if dtype == np.float32 and n >= LEAST_BY_COLUMNS and n > samples:
         return np.empty((n, samples), dtype).T
@@ -49,7 +49,7 @@ class Plan:
 
     def __init__(self, widths: Sequence[int], samples: int, dtype: np.dtype[Any]) -> None:
         hidden = widths[1:-1]
-        self.activations, self.deltas = ([_room(samples, n, dtype) for n in hidden] for _ in "ad")
+        self.activations, self.deltas = ([room(samples, n, dtype) for n in hidden] for _ in "ad")
         # The output meets the targets, which lie by rows.
         self.activations.append(np.empty((samples, widths[-1]), dtype))
         self.deltas.append(np.empty((samples, widths[-1]), dtype))
@@ -129,7 +129,8 @@ class Plan:
 
 
 @lru_cache(maxsize=CACHED_PLANS)
-def _plan(widths: tuple[int, ...], samples: int, dtype: np.dtype[Any], thread: int) -> Plan:
+def plan_of(widths: tuple[int, ...], samples: int, dtype: np.dtype[Any], thread: int) -> Plan:
+    """The buffers of a thread for networks of one shape, made once."""
     return Plan(widths, samples, dtype)
 
 
@@ -146,7 +147,7 @@ def gradient(
     numbers that are none, which the gradients show.
     """
     widths = (inputs.shape[1], *[w.shape[1] for w in weights])
-    plan = _plan(widths, len(inputs), inputs.dtype, get_ident())
+    plan = plan_of(widths, len(inputs), inputs.dtype, get_ident())
     with np.errstate(over="ignore", invalid="ignore"):
         return plan.gradient(weights, biases, inputs, expected, linear)
 

@@ -43,7 +43,7 @@ def shown(console: Console) -> Iterator[Callable[[Done], None]]:
     """A function that shows how far a run is, each time it is called."""
     clock = Clock()
     if not console.is_terminal:
-        yield _plain(console, clock)
+        yield plain_log(console, clock)
         return
     columns = (
         TextColumn("cases"),
@@ -58,7 +58,7 @@ def shown(console: Console) -> Iterator[Callable[[Done], None]]:
         )
 
 
-def _plain(
+def plain_log(
     console: Console, clock: Clock, now: Callable[[], float] = time.monotonic
 ) -> Callable[[Done], None]:
     """A line now and then."""

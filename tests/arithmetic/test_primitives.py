@@ -439,4 +439,4 @@ def test_a_library_without_a_name_is_held_to_the_least_accurate():
 def test_trigamma_left_of_the_poles_is_the_derivative_of_digamma():
     x = np.array([-0.25, -1.75, -3.5, 0.5])
     quotient = (special.digamma(x + 1e-6) - special.digamma(x - 1e-6)) / 2e-6
-    assert np.all(np.abs(transcendental._trigamma(x) / quotient - 1) < 1e-7)
+    assert np.all(np.abs(transcendental.trigamma(x) / quotient - 1) < 1e-7)

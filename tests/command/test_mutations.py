@@ -137,7 +137,7 @@ def forge_comparison(path, document):
 
 def forge_baseline(path, lines):
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    head = {"format": stored.FORMAT, "schema_version": 1, "digest": stored._digest(body)}
+    head = {"format": stored.FORMAT, "schema_version": 1, "digest": stored.digest_of(body)}
     path.write_bytes(json.dumps(head).encode() + b"\n" + body)
 
 

@@ -108,16 +108,16 @@ def wrong_product(a, b):
     return right_product(a, b._replace(rest=0 * b.rest))
 
 
-right_sigmoid, right_long_sigmoid = slices._sigmoid, slices._long_sigmoid
+right_sigmoid, right_long_sigmoid = slices.pair_sigmoid, slices.long_sigmoid
 right_product = slices.product
 
 
 @pytest.mark.parametrize(
     ("place", "wrong", "wide"),
     [
-        ("_sigmoid", wrong_sigmoid, False),
+        ("pair_sigmoid", wrong_sigmoid, False),
         ("product", wrong_product, False),
-        ("_long_sigmoid", wrong_long_sigmoid, True),
+        ("long_sigmoid", wrong_long_sigmoid, True),
         ("product", wrong_product, True),
     ],
 )
@@ -147,15 +147,15 @@ def test_sigmoids_in_long_double_are_as_accurate_as_their_error_says(spread):
     precision = ctx.prec
     ctx.prec = 300
     try:
-        for pair, power in zip(slices._long_sigmoid(z), (1, 2), strict=True):
+        for pair, power in zip(slices.long_sigmoid(z), (1, 2), strict=True):
             worst = 0.0
             for x, y, h, l in zip(*z, *pair, strict=True):
                 of = arb(float(x)) + arb(float(y))
                 exact = 1 / (1 + (-of).exp())
                 exact *= 1 / (1 + of.exp()) if power == 2 else 1
                 worst = max(worst, float(abs((arb(float(h)) + arb(float(l))) / exact - 1).mid()))
-            assert worst <= slices._error_of_long(spread)
-            assert worst >= slices._error_of_long(spread) / 64
+            assert worst <= slices.error_of_long(spread)
+            assert worst >= slices.error_of_long(spread) / 64
     finally:
         ctx.prec = precision
 
@@ -180,7 +180,7 @@ def test_the_radius_covers_operations_as_wrong_as_they_may_be(operation, monkeyp
                 error_free.Pair(slope.hi, slope.lo + relative * slope.hi),
             )
 
-        monkeypatch.setattr(slices, "_sigmoid", spoiled)
+        monkeypatch.setattr(slices, "pair_sigmoid", spoiled)
         monkeypatch.setattr(exponential, "error_of_pair", lambda most: 5 * kappa * 2.0**-53)
     else:
         calls = iter(range(100))

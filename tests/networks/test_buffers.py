@@ -88,14 +88,14 @@ def test_where_references_are_not_counted_nothing_is_kept(kept, monkeypatch):
 def test_what_interrupts_and_asks_for_memory_gets_its_own(kept, monkeypatch):
     """As a signal's handler or a destructor may, at the worst moment: between count and taking."""
     kept.empty(LARGE)
-    counted, seen = buffers._references, []
+    counted, seen = buffers.references, []
 
     def interrupted(arrays, place):
         found = counted(arrays, place)
         seen.append(kept.empty(LARGE))
         return found
 
-    monkeypatch.setattr(buffers, "_references", interrupted)
+    monkeypatch.setattr(buffers, "references", interrupted)
     mine = kept.empty(LARGE)
     assert seen
     assert address(mine) not in map(address, seen)

@@ -45,14 +45,14 @@ def test_mazur_accuses_the_print(mazur):
 def test_buffers_by_columns_give_the_gradient_and_its_intermediates(index, monkeypatch):
     """All hidden layers of more neurons than samples: the order of memory is no part of the sum."""
     monkeypatch.setattr(fast, "LEAST_BY_COLUMNS", 1)
-    fast._plan.cache_clear()
+    fast.plan_of.cache_clear()
     engine = registry.load("paper-contracted")
     drawn = Distribution(layers=(3, 6), widths=(2, 40), samples=(1, 12))
     case = sampling.draw(drawn, 0, index, "float32")
     hidden = case.architecture.widths[1:-1]
-    assert fast._room(1, max(hidden), np.dtype("float32")).strides[0] == 4
+    assert fast.room(1, max(hidden), np.dtype("float32")).strides[0] == 4
     gradients, stages = engine.gradients(case), engine.stages(case)
-    fast._plan.cache_clear()
+    fast.plan_of.cache_clear()
     rows = judge(Evidence(case), engine.arithmetic(case.dtype), gradients, deep=True, stages=stages)
     assert {row["verdict"] for row in rows} <= {"CONSISTENT", "INCONCLUSIVE"}
     assert any(row["verdict"] == "CONSISTENT" for row in rows)

@@ -325,7 +325,7 @@ def test_junit_holds_any_text(text):
     from crosscheck.reports.formats import junit
     from crosscheck.reports.visible import visible
 
-    element = ElementTree.Element("a", b=junit._legal(text))
+    element = ElementTree.Element("a", b=junit.legal(text))
     again = ElementTree.fromstring(ElementTree.tostring(element))
     assert again.get("b") == junit.ILLEGAL.sub("\ufffd", visible(text))
 
@@ -381,7 +381,7 @@ def test_markdown_tables_keep_their_columns(run):
 
 @given(st.text(max_size=30))
 def test_markdown_code_cannot_be_left(text):
-    shown = markdown._code(text)
+    shown = markdown.code(text)
     ticks = re.match(r"`+", shown)[0]
     inner = shown[len(ticks) : -len(ticks)]
     assert ticks not in inner.strip("` ") or not inner.strip()

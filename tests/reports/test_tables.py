@@ -128,7 +128,7 @@ def test_rate_and_time_left_are_those_of_this_run():
 def test_a_plain_log_is_lines_now_and_then(monkeypatch):
     now = iter([0.0, 1.0, 11.0, 11.0, 12.0])
     console = Console(record=True, force_terminal=False, width=80)
-    show = progress._plain(console, progress.Clock(lambda: 0.0), lambda: next(now))
+    show = progress.plain_log(console, progress.Clock(lambda: 0.0), lambda: next(now))
     for cases in (1, 2, 3):
         show(Done(cases, 9, 0))
     assert console.export_text().count("of 9 cases") == 1

@@ -255,7 +255,9 @@ def test_the_signed_rank_test_is_scipys():
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(0, 1800))
 def test_what_stands_in_for_many_signs_is_never_below_the_chance(weights, least):
     weights = np.array(weights)
-    assert shifts._bounded(weights, least) >= shifts._exact(weights, least) * (1 - 1e-12)
+    assert shifts.bounded_chance(weights, least) >= shifts.exact_chance(weights, least) * (
+        1 - 1e-12
+    )
 
 
 def test_many_signs_are_bounded_close_by(monkeypatch):
@@ -364,7 +366,7 @@ def rewritten(head=None, header=None):
             json.dumps(json.loads(second) | (header or {})) + "\n" if header else second
         ).encode()
         body += "".join(rest).encode()
-        digest = {"digest": stored._digest(body)}
+        digest = {"digest": stored.digest_of(body)}
         first = json.dumps(json.loads(first) | digest | (head or {})) + "\n"
         path.write_bytes(first.encode() + body)
 

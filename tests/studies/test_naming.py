@@ -115,7 +115,7 @@ def test_the_page_lists_what_was_not_named(rows):
         "unnamed": naming.exceptions(rows, naming.UNNAMED),
         "not failing": naming.exceptions(rows, naming.NOT_FAILING),
     }
-    text = "\n".join(pages._naming(frames))
+    text = "\n".join(pages.naming_section(frames))
     assert "| no known mistake | factor 2 | factor 2" in text
     assert "| a mistake and a factor | all-zero, times 2 | every gradient is zero |" in text
     assert "| one mistake | entry-scaled 1e-12 | float32 | 1 |" in text
@@ -124,7 +124,7 @@ def test_the_page_lists_what_was_not_named(rows):
 def test_no_runs_leave_the_section_out():
     frame = naming.examine(Examination(diagnoses=0))
     assert len(frame) == 0
-    assert pages._naming({"named": naming.table(frame)}) == []
+    assert pages.naming_section({"named": naming.table(frame)}) == []
 
 
 def test_trials_of_unknown_mistakes_differ_from_each_other():

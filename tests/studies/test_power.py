@@ -191,7 +191,7 @@ def test_rivals_are_content_with_the_right_gradient_and_not_with_twice_it(name):
     pytest.importorskip("torch")
     pytest.importorskip("autograd")
     check = other_checkers.CHECKERS[name]()
-    net = next(comparison._networks(1, 0))
+    net = next(comparison.networks(1, 0))
     right = registry.load("paper-contracted").gradients(net).tensors()
     assert check(net, right)
     assert not check(net, [2 * t for t in right])
@@ -202,7 +202,7 @@ def test_rivals_are_content_with_the_right_gradient_and_not_with_twice_it(name):
 def test_jax_is_content_with_the_right_gradient_and_not_with_twice_it():
     pytest.importorskip("jax")
     check = other_checkers.check_grads_of_jax()
-    net = next(comparison._networks(1, 0))
+    net = next(comparison.networks(1, 0))
     right = registry.load("paper-contracted").gradients(net).tensors()
     assert check(net, right)
     assert not check(net, [2 * t for t in right])
@@ -230,18 +230,18 @@ def test_the_page_has_every_variant_and_says_what_made_it(rows):
     ("share", "text"), [(1.0, "100.0"), (0.99986, "99.98"), (0.9994, "99.9"), (0.0, "0.0")]
 )
 def test_only_the_whole_reads_as_a_hundred_per_cent(share, text):
-    assert pages._percent(share) == text
+    assert pages.percent(share) == text
 
 
 def test_a_cell_says_what_was_caught_and_what_was_flagged():
     line = {"viable": 4, "caught": 3, "flagged": 4, "timeout": 0, "share": 0.75}
     line |= {"flagged_share": 1.0, "low": 0.19, "high": 0.99, "ordered": 3, "ordered_share": 0.75}
-    assert pages._cell(pd.Series(line)) == "75.0 [19.0, 99.0] of 4, flagged 100.0"
+    assert pages.cell(pd.Series(line)) == "75.0 [19.0, 99.0] of 4, flagged 100.0"
     same = pd.Series(line | {"flagged": 3, "timeout": 2})
-    assert pages._cell(same) == "75.0 [19.0, 99.0] of 4, 2 timeout"
+    assert pages.cell(same) == "75.0 [19.0, 99.0] of 4, 2 timeout"
     order = pd.Series(line | {"ordered": 4, "ordered_share": 1.0})
-    assert pages._cell(order) == "75.0 [19.0, 99.0] of 4, ordered 100.0, flagged 100.0"
-    assert pages._cell(pd.Series(line | {"viable": 0})) == "–"
+    assert pages.cell(order) == "75.0 [19.0, 99.0] of 4, ordered 100.0, flagged 100.0"
+    assert pages.cell(pd.Series(line | {"viable": 0})) == "–"
 
 
 def test_a_named_order_proves_what_the_others_hide():
@@ -250,6 +250,6 @@ def test_a_named_order_proves_what_the_others_hide():
     for index, found in ((78, ("missed", True, True)), (190, ("missed", False, False))):
         case, _ = network(Examination(), "float32", 1.0, index)
         assert (
-            detection._outcome(Examination(), fault, step, Evidence(case), ExactGradient(case))
+            detection.outcome_of(Examination(), fault, step, Evidence(case), ExactGradient(case))
             == found
         )

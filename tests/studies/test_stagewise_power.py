@@ -20,17 +20,17 @@ def test_nothing_done_wrong_is_unviable(dtype):
     """A kind that changes nothing is never counted as missed."""
     engine = registry.load("paper-contracted")
     nothing = stagewise.Kind("nothing", dtype, lambda case, shown, rng: "w2", suspect=True)
-    for case in stagewise._networks(10, 0, dtype):
-        assert stagewise._outcome(nothing, engine, case, np.random.default_rng(0)) is None
+    for case in stagewise.networks(10, 0, dtype):
+        assert stagewise.outcome_of(nothing, engine, case, np.random.default_rng(0)) is None
 
 
 def test_a_change_within_rounding_is_missed_not_caught():
     """The examination can say no: half an ulp on one entry is what any evaluation may be off by."""
     engine = registry.load("paper-contracted")
-    slight = stagewise.Kind("slight", "float64", stagewise._scaled(6 * 2.0**-53))
+    slight = stagewise.Kind("slight", "float64", stagewise.scaled(6 * 2.0**-53))
     outcomes = [
-        stagewise._outcome(slight, engine, case, np.random.default_rng(case.index))
-        for case in stagewise._networks(30, 0, "float64")
+        stagewise.outcome_of(slight, engine, case, np.random.default_rng(case.index))
+        for case in stagewise.networks(30, 0, "float64")
     ]
     assert False in outcomes
 

@@ -65,7 +65,7 @@ def test_what_grows_is_compared_with_its_first_size(monkeypatch):
 
 @pytest.mark.parametrize("axis", sweep.AXES)
 def test_one_thing_grows_and_nothing_else(axis):
-    small, large = (sweep._grown(TINY, axis, value) for value in (7, 9))
+    small, large = (sweep.grown(TINY, axis, value) for value in (7, 9))
     changed = {
         name
         for name in ("layers", "widths", "samples")
@@ -76,7 +76,7 @@ def test_one_thing_grows_and_nothing_else(axis):
 
 
 def test_all_stages_are_in_one_group():
-    names = [*sweep._stages({"a": None, "b": None})]
+    names = [*sweep.stage_clocks({"a": None, "b": None})]
     groups = [start for of in sweep.GROUPS.values() for start in of]
     assert all(sum(name.startswith(start) for start in groups) == 1 for name in names)
 
@@ -111,7 +111,7 @@ def test_workers_are_compared_with_one_on_the_same_cases(monkeypatch):
 
 def test_memory_is_compared_with_that_of_the_smallest_run(monkeypatch):
     held = {2000: sweep.Held(2.0, 10**8, 4 * 10**8), 20000: sweep.Held(8.0, 10**8, 5 * 10**8)}
-    monkeypatch.setattr(sweep, "_held_by_run", lambda cases, options: held[cases])
+    monkeypatch.setattr(sweep, "held_by_run", lambda cases, options: held[cases])
     table = sweep.memory(3, 20_000)
     assert list(table["cases"]) == [2000, 20000]
     assert list(table["all, MB"]) == ["400 (400 – 400)", "500 (500 – 500)"]
@@ -124,7 +124,7 @@ def test_memory_is_compared_with_that_of_the_smallest_run(monkeypatch):
     [(100, [100]), (2000, [2000]), (5000, [2000, 5000]), (200_000, [2000, 20_000, 200_000])],
 )
 def test_runs_grow_to_the_largest(largest, ladder):
-    assert list(sweep._ladder(largest)) == ladder
+    assert list(sweep.ladder(largest)) == ladder
 
 
 def test_what_a_process_and_its_children_hold_together_is_seen():
@@ -132,15 +132,15 @@ def test_what_a_process_and_its_children_hold_together_is_seen():
     child = "import time; x = b'1' * 80_000_000; time.sleep(0.5); del x; time.sleep(0.3)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with subprocess.Popen([sys.executable, "-c", code]) as run:
-        parent, together = sweep._resident(run)
+        parent, together = sweep.resident_bytes(run)
     assert 0 < parent < 80_000_000 < together - parent
 
 
 def test_a_run_of_the_command_is_watched_to_its_end():
-    held = sweep._held_by_run(4, [*sweep.LIGHT[:-1], "1"])
+    held = sweep.held_by_run(4, [*sweep.LIGHT[:-1], "1"])
     assert 0 < held.parent < held.together
 
 
 def test_a_run_that_fails_is_told():
     with pytest.raises(ValueError, match="a run of 4 cases failed: crosscheck: unknown engine"):
-        sweep._held_by_run(4, ["--engines", "dreams"])
+        sweep.held_by_run(4, ["--engines", "dreams"])

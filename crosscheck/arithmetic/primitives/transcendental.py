@@ -209,7 +209,7 @@ def _wave(function: Callable[[Array], Array]) -> Slope:
     return slope
 
 
-def _trigamma(x: Array) -> Array:
+def trigamma(x: Array) -> Array:
     """ψ′(x), on the left by reflection: ψ′(x) + ψ′(1 - x) = π² / sin² πx."""
     mirrored = special.polygamma(1, np.where(x > 0, x, 1 - x))
     sine = np.sin(np.pi * (x - np.round(x)))
@@ -258,7 +258,7 @@ def _polygamma() -> Primitive:
 
     def evaluate(params: Params, x: Array) -> Array:
         n = params["order"]
-        value: Array = _trigamma(x) if n == 1 else special.polygamma(n, x)
+        value: Array = trigamma(x) if n == 1 else special.polygamma(n, x)
         return value.astype(x.dtype)
 
     def balls(params: Params, x: Array) -> Array:
@@ -510,7 +510,7 @@ ROWS = (
         special.digamma,
         lambda a: a.digamma(),
         lambda build, x, result: build("polygamma", x, order=1),
-        _between_poles(_trigamma),
+        _between_poles(trigamma),
         Accuracy(16, absolute=36, backward=2),
         extended=False,
     ),

@@ -51,7 +51,7 @@ def _suite(run: FinishedRun, engine: str, dtype: str) -> ElementTree.Element:
 
 
 def _counted(name: str, tests: list[ElementTree.Element]) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", name=_legal(name), tests=str(len(tests)))
+    suite = ElementTree.Element("testsuite", name=legal(name), tests=str(len(tests)))
     for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(attribute, str(sum(test.find(tag) is not None for test in tests)))
     suite.extend(tests)
@@ -67,10 +67,10 @@ def _ran(cases: pd.DataFrame, engine: str, suite: str) -> ElementTree.Element:
     if failed.any():
         kind = status[failed].iloc[0]
         text = f"{kind} on {failed.sum()} of {len(cases)} cases: {messages[failed].iloc[0]}"
-        ElementTree.SubElement(test, "error", message=_legal(text), type=str(kind))
+        ElementTree.SubElement(test, "error", message=legal(text), type=str(kind))
     elif (status == "unsupported").all():
         why = messages.iloc[0] if len(messages) else "the run has no case"
-        ElementTree.SubElement(test, "skipped", message=_legal(str(why)))
+        ElementTree.SubElement(test, "skipped", message=legal(str(why)))
     return test
 
 
@@ -84,10 +84,10 @@ def _group(run: FinishedRun, group: pd.DataFrame, name: str, suite: str) -> Elem
             f"{row['worst_index']} of {worst.where(row.to_dict())}: got {short(row['got'])}, exact "
             f"{short(row['exact'])}, the bound allows {short(row['bound'])}"
         )
-        failure = ElementTree.SubElement(test, "failure", message=_legal(text), type="DEFECT")
-        failure.text = _legal(worst.reproduce(run.record, row["case"], row["engine"]))
+        failure = ElementTree.SubElement(test, "failure", message=legal(text), type="DEFECT")
+        failure.text = legal(worst.reproduce(run.record, row["case"], row["engine"]))
     elif (group["verdict"] == "INCONCLUSIVE").all():
-        reason = _legal(f"INCONCLUSIVE: {group['reason'].iloc[0]}")
+        reason = legal(f"INCONCLUSIVE: {group['reason'].iloc[0]}")
         ElementTree.SubElement(test, "skipped", message=reason)
     return test
 
@@ -95,16 +95,16 @@ def _group(run: FinishedRun, group: pd.DataFrame, name: str, suite: str) -> Elem
 def _gate(comparison: dict[str, object]) -> ElementTree.Element:
     test = _test("no regression", "baseline")
     if comparison["exit_status"]:
-        text = _legal(str(comparison["sentence"]))
+        text = legal(str(comparison["sentence"]))
         kind = "regression" if comparison["exit_status"] == 1 else "not comparable"
         ElementTree.SubElement(test, "failure", message=text, type=kind)
     return _counted(f"baseline {comparison['baseline']}", [test])
 
 
 def _test(name: str, suite: str) -> ElementTree.Element:
-    return ElementTree.Element("testcase", name=_legal(name), classname=_legal(suite))
+    return ElementTree.Element("testcase", name=legal(name), classname=legal(suite))
 
 
-def _legal(text: str) -> str:
+def legal(text: str) -> str:
     """The text with an escape for what acts, and without the characters that XML cannot hold."""
     return ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", visible(text))

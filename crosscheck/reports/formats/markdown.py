@@ -53,7 +53,7 @@ def _head(summary: Summary, record: Mapping[str, Any]) -> list[str]:
 
 def _foot(summary: Summary, record: Mapping[str, Any]) -> list[str]:
     pairs = ["## Pairs of engines", table(summary.pairs)] if len(summary.pairs) else []
-    return [*pairs, f"Command: {_code(record['command'])}"]
+    return [*pairs, f"Command: {code(record['command'])}"]
 
 
 def _whole(parts: list[str]) -> str:
@@ -73,7 +73,7 @@ def _text(text: object) -> str:
     return "".join(f"&#{ord(mark)};" if mark in MARKS else mark for mark in line)
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Text between back-ticks, more of them than it has itself."""
     line = " ".join(text.split())
     ticks = "`" * (max((len(run) for run in line.split() if set(run) == {"`"}), default=0) + 1)
@@ -92,7 +92,7 @@ def _baseline(comparison: dict[str, Any]) -> list[str]:
     if len(moved):
         parts.append(table(moved))
     if comparison["update"]:
-        parts.append(f"To record the baseline again: {_code(comparison['update'])}")
+        parts.append(f"To record the baseline again: {code(comparison['update'])}")
     return parts
 
 
@@ -103,7 +103,7 @@ def _worst(run: FinishedRun) -> str:
             f"- {row['verdict']}: {_text(row['engine'])}, {_text(row['tensor'])} of "
             f"{_text(row['where'])}: got {row['got']:.6g}, exact "
             f"{row['exact']:.6g}, {short(row['bound_use'])} of the bound. "
-            f"{_code(row['reproduce'])}"
+            f"{code(row['reproduce'])}"
         )
     return "\n".join(lines)
 

@@ -86,11 +86,11 @@ def signed_rank(shifts: Array) -> float:
 
     moved = shifts[shifts != 0]
     twice = (2 * rankdata(np.abs(moved))).astype(np.int64)
-    chance = _exact if len(moved) <= EXACT else _bounded
+    chance = exact_chance if len(moved) <= EXACT else bounded_chance
     return chance(twice, int(twice[moved > 0].sum()))
 
 
-def _exact(weights: Array, least: int) -> float:
+def exact_chance(weights: Array, least: int) -> float:
     """The chance that the weights whose coin shows heads sum to `least` or more.
 
     The product of all (1 + x^w) / 2, multiplied out: the coefficient of x^s is the chance of s.
@@ -103,8 +103,8 @@ def _exact(weights: Array, least: int) -> float:
     return float(chances[least:].sum())
 
 
-def _bounded(weights: Array, least: int) -> float:
-    """An upper bound of `_exact`, as cheap for millions.
+def bounded_chance(weights: Array, least: int) -> float:
+    """An upper bound of `exact_chance`, as cheap for millions.
 
     P(Σ ±w ≥ x ‖w‖) ≤ P(Z ≥ x) / 4 P(Z ≥ √2) for a normal Z: Bentkus and Dzindzalieta, Bernoulli
     21 (2015), 1231-1237, where the constant is shown to be the least.

@@ -51,7 +51,7 @@ def write(path: Path, baseline: Baseline) -> None:
     if path.exists() and not _is_ours(path):
         raise ValueError(f"{path} is there, and is no baseline: it is left as it is")
     body = "".join(_line(part) for part in _parts(baseline)).encode()
-    head = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "digest": _digest(body)}
+    head = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "digest": digest_of(body)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, _line(head).encode() + body)
@@ -71,7 +71,8 @@ def _line(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _digest(body: bytes) -> str:
+def digest_of(body: bytes) -> str:
+    """SHA-256 of what follows the first line, in hexadecimal."""
     return hashlib.sha256(body).hexdigest()
 
 
@@ -142,7 +143,7 @@ def _require_head(path: Path, first: bytes, body: bytes) -> None:
             f"the baseline {path} has schema version {version}, and this crosscheck knows "
             f"{SCHEMA_VERSION}: install a newer one, or record the baseline again"
         )
-    if set(head) != {"format", "schema_version", "digest"} or head["digest"] != _digest(body):
+    if set(head) != {"format", "schema_version", "digest"} or head["digest"] != digest_of(body):
         raise NotComparable(
             f"the baseline {path} was cut off or changed: its digest is not that of its content"
         )

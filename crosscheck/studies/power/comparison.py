@@ -26,7 +26,8 @@ SAMPLES, SCALES = (2, 6), (1.0, 5.0)
 """Small networks: a slow gradient check evaluates the cost twice per parameter."""
 
 
-def _networks(count: int, seed: int) -> Iterator[Case]:
+def networks(count: int, seed: int) -> Iterator[Case]:
+    """Small networks that each checker in use takes."""
     for index in range(8, 8 + count):
         width = 2 + index % 4
         of = Distribution((3, 4), (width, width), SAMPLES, scales=SCALES)
@@ -43,7 +44,7 @@ def compare(count: int, seed: int) -> pd.DataFrame:
     right = registry.load("paper-contracted")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for case in _networks(count, seed):
+        for case in networks(count, seed):
             exact, settings = right.gradients(case).tensors(), ExactGradient(case)
             lines += _judged(checks, case, exact, "no mistake: false alarms")
             for fault, parameters in variants():

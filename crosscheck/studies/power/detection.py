@@ -70,7 +70,7 @@ def _on(extent: Examination, scale: float, pair: tuple[Case, Case]) -> Iterator[
         case = pair[square]
         if case.dtype not in fault.dtypes:
             continue
-        fate = _outcome(extent, fault, parameters, evidence[square], exact[square])
+        fate = outcome_of(extent, fault, parameters, evidence[square], exact[square])
         yield {
             "fault": fault.id,
             "variant": fault.label(parameters),
@@ -93,7 +93,7 @@ class Fate(NamedTuple):
     ordered: bool = False
 
 
-def _outcome(
+def outcome_of(
     extent: Examination,
     fault: Fault,
     parameters: Parameters,

@@ -11,7 +11,7 @@ Frames = Mapping[str, pd.DataFrame]
 """Tables by name, as `crosscheck.studies.power.command` makes them."""
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """In per cent; a share that is not the whole does not read 100."""
     text = f"{100 * share:.1f}"
     return f"{math.floor(1e4 * share) / 100:.2f}" if text == "100.0" and share < 1 else text
@@ -29,22 +29,22 @@ def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)
 
 
-def _cell(row: pd.Series) -> str:
+def cell(row: pd.Series) -> str:
     """Caught of the viable with its interval, and where it is another number, flagged."""
     if not row["viable"]:
         return "–"
-    text = f"{_percent(row['share'])} [{_percent(row['low'])}, {_percent(row['high'])}]"
+    text = f"{percent(row['share'])} [{percent(row['low'])}, {percent(row['high'])}]"
     text += f" of {row['viable']:.0f}"
     for word in ("ordered", "flagged"):
         if row[word] > row["caught"]:
-            text += f", {word} {_percent(row[f'{word}_share'])}"
+            text += f", {word} {percent(row[f'{word}_share'])}"
     return text + (f", {row['timeout']:.0f} timeout" if row["timeout"] else "")
 
 
 def _shares(frame: pd.DataFrame) -> pd.DataFrame:
     """A column per dtype and scale."""
     cells = frame.assign(
-        cell=frame.apply(_cell, axis=1) if len(frame) else "",
+        cell=frame.apply(cell, axis=1) if len(frame) else "",
         column=frame["dtype"] + " × " + frame["scale"].map("{:g}".format),
     )
     wide = cells.pivot_table(
@@ -73,7 +73,7 @@ def page(frames: Frames, command: str, unseen: tuple[Sequence[str], int] = ((), 
     if "families" in frames:
         parts += [
             *_detection(frames),
-            *_naming(frames),
+            *naming_section(frames),
             *_alarms(frames),
             *_rivals(frames),
             *_stages(frames),
@@ -126,7 +126,8 @@ def _detection(frames: Frames) -> list[str]:
     return parts
 
 
-def _naming(frames: Frames) -> list[str]:
+def naming_section(frames: Frames) -> list[str]:
+    """How well mistakes are named; no line where none was examined."""
     if "named" not in frames or not len(frames["named"]):
         return []
     parts = [

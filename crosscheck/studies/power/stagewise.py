@@ -54,7 +54,7 @@ def _coarse(operands: str) -> Spoil:
     return spoil
 
 
-def _scaled(epsilon: float) -> Spoil:
+def scaled(epsilon: float) -> Spoil:
     """One entry of one gradient tensor, drawn among all, times 1 + ε."""
 
     def spoil(case: Case, shown: Shown, rng: np.random.Generator) -> str:
@@ -70,10 +70,10 @@ def _scaled(epsilon: float) -> Spoil:
 
 KINDS = (
     Kind("one product with TF32 operands", "float32", _coarse("tf32")),
-    Kind("one entry × (1 + 1e-4)", "float32", _scaled(1e-4)),
+    Kind("one entry × (1 + 1e-4)", "float32", scaled(1e-4)),
     Kind("one product with float32 operands", "float64", _coarse("float32")),
-    Kind("one entry × (1 + 1e-8)", "float64", _scaled(1e-8)),
-    Kind("one entry × (1 + 1e-12), SUSPECT or worse", "float64", _scaled(1e-12), True),
+    Kind("one entry × (1 + 1e-8)", "float64", scaled(1e-8)),
+    Kind("one entry × (1 + 1e-12), SUSPECT or worse", "float64", scaled(1e-12), True),
 )
 """A new mistake is one entry."""
 
@@ -84,20 +84,21 @@ def trials(cases: int, seed: int) -> pd.DataFrame:
     lines = []
     for number, kind in enumerate(KINDS):
         outcomes = [
-            _outcome(kind, engine, case, np.random.default_rng([seed, number, case.index]))
-            for case in _networks(cases, seed, kind.dtype)
+            outcome_of(kind, engine, case, np.random.default_rng([seed, number, case.index]))
+            for case in networks(cases, seed, kind.dtype)
         ]
         said = [outcome for outcome in outcomes if outcome is not None]
         lines.append([kind.name, kind.dtype, len(said), sum(said)])
     return pd.DataFrame(lines, columns=["mistake", "dtype", "viable", "caught"])
 
 
-def _networks(cases: int, seed: int, dtype: str) -> Iterator[Case]:
+def networks(cases: int, seed: int, dtype: str) -> Iterator[Case]:
+    """The default cases from FIRST_INDEX on, in one precision."""
     for index in range(FIRST_INDEX, FIRST_INDEX + cases):
         yield sampling.draw(Distribution(), seed, index, dtype)
 
 
-def _outcome(kind: Kind, engine: Any, case: Case, rng: np.random.Generator) -> bool | None:
+def outcome_of(kind: Kind, engine: Any, case: Case, rng: np.random.Generator) -> bool | None:
     """Whether it was caught, or None where it changes nothing to speak of."""
     right = engine.stages(case)
     shown = dict(right)

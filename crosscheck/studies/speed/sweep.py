@@ -49,11 +49,11 @@ def cost(plan: Plan, span: Span, crew: Crew) -> dict[str, float]:
             portions = list(evaluate.evaluate_block(plan, watch.crew(crew), block))
             journal.encode(evaluate.as_tables(portions, plan.engines))
         whole = time.perf_counter() - started
-    stages = {**dict.fromkeys(_stages(crew), 0.0), **watch.seconds}
+    stages = {**dict.fromkeys(stage_clocks(crew), 0.0), **watch.seconds}
     return {name: seconds / count for name, seconds in stages.items()} | {WHOLE: whole / count}
 
 
-def _stages(crew: Crew) -> list[str]:
+def stage_clocks(crew: Crew) -> list[str]:
     """The names of all stages, in the order that a case goes through them."""
     first, *others = watched.STAGES
     return [first, *(stopwatch.ENGINE + name for name in crew), *others, stopwatch.ELSE]
@@ -125,7 +125,7 @@ AXES: Mapping[str, Axis] = {
 }
 
 
-def _grown(plan: Plan, axis: str, value: int) -> Plan:
+def grown(plan: Plan, axis: str, value: int) -> Plan:
     """The plan with this one thing as large."""
     if axis == "cases":
         return replace(plan, cases=value)
@@ -139,7 +139,7 @@ def growth(rounds: int = 5, plan: Plan = SWEEP, axes: Mapping[str, Axis] = AXES)
     lines = []
     for name, axis in axes.items():
         settings = {
-            (value, dtype): (replace(_grown(plan, name, value), dtypes=(dtype,)), axis.span)
+            (value, dtype): (replace(grown(plan, name, value), dtypes=(dtype,)), axis.span)
             for value in axis.values
             for dtype in plan.dtypes
         }
@@ -221,10 +221,10 @@ class Held(NamedTuple):
 
 def memory(rounds: int = 3, largest: int = 20_000, options: Sequence[str] = LIGHT) -> Any:
     """A line per number of cases: what the processes of a whole run held at their most."""
-    found: dict[int, list[Held]] = {count: [] for count in _ladder(largest)}
+    found: dict[int, list[Held]] = {count: [] for count in ladder(largest)}
     for _ in range(rounds):
         for count, of in found.items():
-            of.append(_held_by_run(count, options))
+            of.append(held_by_run(count, options))
     first = [held.together for held in next(iter(found.values()))]
     return pd.DataFrame([_memory_line(count, of, first) for count, of in found.items()])
 
@@ -244,7 +244,8 @@ def _megabytes(of: Sequence[int]) -> Figure:
     return figure(np.array(of) / 1e6)
 
 
-def _ladder(largest: int) -> Iterator[int]:
+def ladder(largest: int) -> Iterator[int]:
+    """Numbers of cases, ten times as many at each step, up to the largest."""
     count = LEAST_CASES
     while count < largest:
         yield count
@@ -252,7 +253,7 @@ def _ladder(largest: int) -> Iterator[int]:
     yield largest
 
 
-def _held_by_run(cases: int, options: Sequence[str]) -> Held:
+def held_by_run(cases: int, options: Sequence[str]) -> Held:
     """Run the command on so many cases, and watch its processes.
 
     Raises ValueError where it ends with a status that is no verdict.
@@ -263,14 +264,14 @@ def _held_by_run(cases: int, options: Sequence[str]) -> Held:
         started = time.perf_counter()
         said = Path(folder) / "said"
         with said.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as run:
-            parent, together = _resident(run)
+            parent, together = resident_bytes(run)
         seconds = time.perf_counter() - started
         if run.returncode not in (0, 1):
             raise ValueError(f"a run of {cases} cases failed: {said.read_text().strip()}")
     return Held(seconds, parent, together)
 
 
-def _resident(run: "subprocess.Popen[bytes]") -> tuple[int, int]:
+def resident_bytes(run: "subprocess.Popen[bytes]") -> tuple[int, int]:
     """The most bytes that were resident in a run's own process, and in all of its at one time."""
     own = psutil.Process(run.pid)
     parent = together = 0
