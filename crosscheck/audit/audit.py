@@ -39,7 +39,7 @@ COLUMNS = ("equation", "reading", "layer")
 
 
 @dataclass(frozen=True)
-class Plan:
+class AuditPlan:
     """How many architectures, from which seed, in which precision.
 
     Raises ValueError for fewer than 15 architectures, a negative seed, or another precision.
@@ -65,7 +65,7 @@ class Plan:
 
 
 def audit(
-    plan: Plan,
+    plan: AuditPlan,
     equations: Mapping[str, Equation] = EQUATIONS,
     judges: Sequence[Jacobian] | None = None,
 ) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def audit(
     }  # fmt: skip
 
 
-def _sides(plan: Plan, judges: Sequence[Jacobian]) -> Iterator[tuple[Case, list[RivalSides]]]:
+def _sides(plan: AuditPlan, judges: Sequence[Jacobian]) -> Iterator[tuple[Case, list[RivalSides]]]:
     """Each case with what the rivals say of it, in order; they work ahead, in threads."""
 
     def of_both(judge: Jacobian, index: int) -> list[RivalSides]:

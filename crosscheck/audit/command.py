@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from crosscheck.audit.audit import Plan, audit
+from crosscheck.audit.audit import AuditPlan, audit
 from crosscheck.audit.reports import csv, github, html, latex, markdown, terminal
 from crosscheck.reports.visible import visible
 from crosscheck.results import extras
@@ -43,7 +43,7 @@ PRINTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
 
 
 def run(
-    plan: Plan,
+    plan: AuditPlan,
     out: Path,
     name: str,
     formats: Sequence[str],
@@ -79,10 +79,10 @@ def _show(found: dict[str, Any], output_format: str, console: Console) -> None:
         terminal.show(console, found)
 
 
-def _command(plan: Plan, out: Path, name: str, formats: Sequence[str]) -> str:
+def _command(plan: AuditPlan, out: Path, name: str, formats: Sequence[str]) -> str:
     """The line that makes the same files again; options that are the default are left out."""
     words = ["crosscheck audit"]
-    default = Plan()
+    default = AuditPlan()
     for option in ("architectures", "seed", "dtype"):
         if getattr(plan, option) != getattr(default, option):
             words.append(f"--{option} {getattr(plan, option)}")

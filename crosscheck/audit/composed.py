@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from crosscheck.audit.left_sides import Enclosed
+from crosscheck.audit.left_sides import EnclosedSide
 from crosscheck.audit.rows import Record, Row
 from crosscheck.audit.symbols import Ingredients
 from crosscheck.audit.trial import ORACLE, Outcome, ruled
@@ -53,7 +53,7 @@ class WholeTrial:
         self.record = Record(COLUMNS)
         self.factors: dict[tuple[object, ...], set[str]] = {}
 
-    def add(self, case: Case, facts: Mapping[str, Enclosed]) -> None:
+    def add(self, case: Case, facts: Mapping[str, EnclosedSide]) -> None:
         """Compose the gradient of one case along both routes."""
         reading = case.architecture.output
         network = _network(case)
@@ -96,7 +96,7 @@ def _network(case: Case) -> Network:
     )
 
 
-def _with_factor(case: Case, facts: Mapping[str, Enclosed], network: Network) -> Network:
+def _with_factor(case: Case, facts: Mapping[str, EnclosedSide], network: Network) -> Network:
     """The network whose residuals are a^N (1 - a^N) times what they were."""
     a = Ingredients(case, facts).fact(f"a{case.architecture.layers}")
     expected = a - (a - network.expected) * (a * (1 - a))
@@ -119,17 +119,17 @@ def _part(composed: Composed, key: str) -> Computed:
     return part
 
 
-def _ruled(composed: Composed, exact: Enclosed, key: str) -> Outcome:
+def _ruled(composed: Composed, exact: EnclosedSide, key: str) -> Outcome:
     return ruled(_part(composed, key), exact, np.zeros(()))
 
 
-def _factor(key: str, got: Composed, mended: Composed, right: Composed, exact: Enclosed) -> str:
+def _factor(key: str, got: Composed, mended: Composed, right: Composed, exact: EnclosedSide) -> str:
     """What one factor a^N (1 - a^N) explains: it mends the composed, or spoils what is right."""
     if _ruled(mended, exact, key).verdict != "FAILS":
         return MISSING
     spoilt = _part(right, key)
     zeros = np.zeros(spoilt.shape)
-    as_left = Enclosed(spoilt.value.astype(np.float64), zeros, zeros)
+    as_left = EnclosedSide(spoilt.value.astype(np.float64), zeros, zeros)
     if ruled(_part(got, key), as_left, spoilt.bound).verdict != "FAILS":
         return EXTRA
     return ""

@@ -24,7 +24,7 @@ BITS = 192
 
 
 @dataclass(frozen=True)
-class Enclosed:
+class EnclosedSide:
     """Exact numbers x with |x - hi - lo| <= radius, entry by entry; float64 arrays."""
 
     hi: Array
@@ -32,9 +32,9 @@ class Enclosed:
     radius: Array
 
     @property
-    def diagonal(self) -> "Enclosed":
+    def diagonal(self) -> "EnclosedSide":
         """Of ∂a_(i,j)/∂p_(…,t) the part j = t: (D, n, …, n) to (D, …, n)."""
-        return Enclosed(*(diagonal(part) for part in (self.hi, self.lo, self.radius)))
+        return EnclosedSide(*(diagonal(part) for part in (self.hi, self.lo, self.radius)))
 
     def stored(self, of: FloatFormat) -> tuple[Array, Array]:
         """The numbers rounded to a format, and a bound of that rounding; 0 where it is exact.
@@ -55,14 +55,14 @@ def diagonal(jacobian: Array) -> Array:
     return part
 
 
-def enclosed(balls: Any) -> Enclosed:
+def enclosed(balls: Any) -> EnclosedSide:
     """An object array of balls as float64 pairs with their radii."""
     balls = np.asarray(balls, dtype=object)
     parts = np.array([oracle.split(ball) for ball in balls.ravel()]).reshape(*balls.shape, 3)
-    return Enclosed(parts[..., 0], parts[..., 1], parts[..., 2])
+    return EnclosedSide(parts[..., 0], parts[..., 1], parts[..., 2])
 
 
-def left_sides(case: Case) -> dict[str, Enclosed]:
+def left_sides(case: Case) -> dict[str, EnclosedSide]:
     """All left sides that an equation may have, by key."""
     with oracle.working_precision(BITS):
         return {key: enclosed(balls) for key, balls in ball_left_sides(case).items()}

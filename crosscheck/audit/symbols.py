@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from crosscheck.audit.left_sides import Enclosed
+from crosscheck.audit.left_sides import EnclosedSide
 from crosscheck.bounds.error_array import Computed, sigma_on
 from crosscheck.engines.paper import sigma
 from crosscheck.networks.network import Array, Case
@@ -22,7 +22,7 @@ class Undefined(Exception):
 class Ingredients:
     """The symbols of one case: `at(equation, layer)` gives those that it needs at λ = `layer`."""
 
-    def __init__(self, case: Case, facts: Mapping[str, Enclosed]) -> None:
+    def __init__(self, case: Case, facts: Mapping[str, EnclosedSide]) -> None:
         self.case, self.facts = case, facts
         self.layers = case.architecture.layers
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck.arithmetic.formats import FloatFormat
-from crosscheck.audit.left_sides import Enclosed, diagonal
+from crosscheck.audit.left_sides import EnclosedSide, diagonal
 from crosscheck.audit.symbols import Ingredients, Undefined
 from crosscheck.bounds.error_array import Computed
 from crosscheck.networks.network import Array
-from crosscheck.paper.equation import Equation, Subject
+from crosscheck.paper.equation import Equation, LeftSide
 
 ORACLE = "oracle"
 VERDICTS = ("HOLDS", "FAILS", "UNDEFINED", "UNDECIDED")
@@ -45,7 +45,7 @@ class Outcome:
     worst: tuple[tuple[int, ...], float, float] | None = None
 
 
-def places(subject: Subject, layers: int) -> list[Place]:
+def places(subject: LeftSide, layers: int) -> list[Place]:
     """Where the equation is tried in a net of N = `layers`: every λ whose lower index exists."""
     if subject.at == "":
         first = 2 if subject.by else layers
@@ -62,7 +62,7 @@ def _relative(below: int) -> str:
     return f"N-{below}" if below else "N"
 
 
-def left_key(subject: Subject, layer: int, layers: int) -> str:
+def left_key(subject: LeftSide, layer: int, layers: int) -> str:
     """The left side's key, as in `exact.left_sides`."""
     upper = {
         "z": f"z{layer}",
@@ -115,7 +115,7 @@ def tried(
             if equation.subject.diagonal:
                 left, extra = diagonal(left), diagonal(extra)
             zeros = np.zeros_like(left)
-            outcomes[rival.name] = ruled(right, Enclosed(left, zeros, zeros), extra)
+            outcomes[rival.name] = ruled(right, EnclosedSide(left, zeros, zeros), extra)
     return outcomes
 
 
@@ -127,7 +127,7 @@ def _evaluated(equation: Equation, ingredients: Ingredients, layer: int) -> Comp
     return right if isinstance(right, Computed) else Computed.exact(np.asarray(right), of)
 
 
-def ruled(right: Computed, left: Enclosed, extra: Array) -> Outcome:
+def ruled(right: Computed, left: EnclosedSide, extra: Array) -> Outcome:
     """The verdict on right = left, with E of the right side and `extra` for the left one.
 
     FAILS: at some entry |right - left| exceeds what both may be off by, so they differ.

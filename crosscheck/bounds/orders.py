@@ -14,7 +14,7 @@ from crosscheck.arithmetic.promise import Arithmetic, Order
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain, rules_of
 from crosscheck.bounds.records import Bound, Trace
 from crosscheck.bounds.reverse import (
-    Forward,
+    ForwardPass,
     Overflow,
     contracted,
     finish,
@@ -35,7 +35,7 @@ class Carried:
         self.known = Uncertain(np.abs(value), None)
         self.most = np.abs(value)
 
-    def times_slope(self, forward: Forward, trace: Trace, k: int) -> None:
+    def times_slope(self, forward: ForwardPass, trace: Trace, k: int) -> None:
         """Multiply by σ′ of layer k + 2 along the last axis; a linear layer changes nothing."""
         slope, value = forward.layers[k].slope, trace.slopes[k]
         if slope is None or value is None:
@@ -129,7 +129,9 @@ def _largest(jacobian: Array, a: Uncertain) -> Array:
     return largest
 
 
-def lost_tangents(case: Case, rules: Rules, forward: Forward, residual: Uncertain) -> list[Array]:
+def lost_tangents(
+    case: Case, rules: Rules, forward: ForwardPass, residual: Uncertain
+) -> list[Array]:
     """What underflow may take from ∂cost/∂w where tangents carry the activation from the start.
 
     A tangent by w_mt is a_m times the Jacobian's column, and underflows where a_m is tiny though

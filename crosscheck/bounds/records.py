@@ -50,7 +50,7 @@ class Bound:
     growth: float
 
 
-class Limits(NamedTuple):
+class GradientBounds(NamedTuple):
     """What one pass of the rules gives: the float64 gradient it was made of, and a B for each rule.
 
     `gradient` is as `Architecture.tensor_names`; `least` as in `reverse.by_rules`: the least E by

@@ -126,7 +126,7 @@ def most_of_sum(delta: Uncertain) -> Array:
     return most
 
 
-class Forward(NamedTuple):
+class ForwardPass(NamedTuple):
     """Activations and weights as B knows them, what the layers' rules gave, ρ, and rules with
     room for it."""
 
@@ -137,7 +137,7 @@ class Forward(NamedTuple):
     weights: list[Uncertain]
 
 
-def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> Forward:
+def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -> ForwardPass:
     """E of z^l and a^l, l = 2 … N."""
     activations, layers = [rules.known(trace.activations[0], None)], []
     weights = [weights_of(case, k) for k in range(len(case.weights))]
@@ -155,7 +155,7 @@ def forward_errors(case: Case, trace: Trace, rules: Rules, overflow: Overflow) -
         growth *= growth_of(ACTIVATIONS[name].concave, largest)
     if growth > rules.allowance and np.any(rules.evaluation < 1):
         return forward_errors(case, trace, rules.allowing(2 * growth), overflow)
-    return Forward(activations, layers, float(growth), rules, weights)
+    return ForwardPass(activations, layers, float(growth), rules, weights)
 
 
 def weights_of(case: Case, k: int) -> Uncertain:
@@ -164,7 +164,7 @@ def weights_of(case: Case, k: int) -> Uncertain:
 
 
 def residual_errors(
-    case: Case, trace: Trace, rules: Rules, forward: Forward, overflow: Overflow
+    case: Case, trace: Trace, rules: Rules, forward: ForwardPass, overflow: Overflow
 ) -> Uncertain:
     """E of ∂cost/∂a^N."""
     a, of_a = trace.activations[-1], forward.layers[-1].error
@@ -176,7 +176,7 @@ def residual_errors(
 
 
 def finish(
-    case: Case, errors: Sequence[Array], forward: Forward, overflow: Overflow
+    case: Case, errors: Sequence[Array], forward: ForwardPass, overflow: Overflow
 ) -> list[Bound]:
     """All orders end alike: the slack for evaluating B, ∞ for what is no number, the kinks.
 

@@ -31,7 +31,7 @@ ABSOLUTE_ONLY = "sigmoid with absolute accuracy only"
 """The reason of a suspect whose activation is right absolutely, and not relatively."""
 
 
-class Exact(NamedTuple):
+class ExactPair(NamedTuple):
     """|exact - hi - lo| <= radius, entry by entry; a radius of ∞ says that nothing is known."""
 
     hi: Array
@@ -116,7 +116,7 @@ class Stagewise:
         return broken.sentence if affected else ""
 
 
-def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact:
+def split_product(left: Array, right: Array, bias: Array | None = None) -> ExactPair:
     """The product of float64 matrices to about 2^-75 of |row| × |column|, by BLAS.
 
     Each operand's leading bits, few enough that their products add up without rounding, and a
@@ -134,7 +134,7 @@ def split_product(left: Array, right: Array, bias: Array | None = None) -> Exact
         hi, rounded = two_sum(hi, np.broadcast_to(bias, hi.shape))
         lo = lo + rounded
     known = np.isfinite(hi) & np.isfinite(lo)
-    return Exact(hi, lo, np.where(known, radius + 2.0**-1060, np.inf))
+    return ExactPair(hi, lo, np.where(known, radius + 2.0**-1060, np.inf))
 
 
 class Work:
@@ -149,11 +149,11 @@ class Work:
         digits = np.finfo(self.dtype).nmant + 1
         self.share = 2.0**-digits / case.format.unit_roundoff
 
-    def exact(self, value: Array, allowed: Array) -> Exact:
+    def exact(self, value: Array, allowed: Array) -> ExactPair:
         """A value computed in the wider type, whose own error is its share of the bound."""
         hi = value.astype(np.float64)
         lo = (value - hi).astype(np.float64)
-        return Exact(hi, lo, self.share * allowed)
+        return ExactPair(hi, lo, self.share * allowed)
 
     def product(
         self,
@@ -161,7 +161,7 @@ class Work:
         right: Array,
         bias: Array | None = None,
         stored: bool = False,
-    ) -> tuple[Exact, Array]:
+    ) -> tuple[ExactPair, Array]:
         """Exact product of what the engine had, and what it may be off by, as in `Rules`."""
         operands = [x.astype(np.float64) for x in (left, right)]
         b = None if bias is None else bias.astype(np.float64)
@@ -171,10 +171,10 @@ class Work:
         allowed = self.rules.product(one, other, value, size, stored)
         if self.splits:
             return split_product(operands[0], operands[1], b), allowed
-        return Exact(value, np.zeros_like(value), self.share * allowed), allowed
+        return ExactPair(value, np.zeros_like(value), self.share * allowed), allowed
 
 
-def _compare(stage: str, operation: str, got: Array, exact: Exact, allowed: Array) -> Check:
+def _compare(stage: str, operation: str, got: Array, exact: ExactPair, allowed: Array) -> Check:
     """The entry that uses most of what it is allowed."""
     excess = np.where(np.isinf(exact.radius), 0.0, exact.error(got) - exact.radius)
     return _worst(stage, operation, excess, allowed)
@@ -320,7 +320,7 @@ def _delta_checks(work: Work, case: Case, shown: Stages, layer: int) -> Iterator
         return
     if name == "identity":
         zero = np.zeros(delta.shape)
-        exact = Exact(given.astype(np.float64), zero, zero)
+        exact = ExactPair(given.astype(np.float64), zero, zero)
         yield _compare(f"d{layer}", "δ = ∂cost/∂a", delta, exact, work.rules.eta + zero)
     else:
         yield _times_slope(work, name, f"d{layer}", given, a, z, delta)

@@ -113,18 +113,18 @@ def local_product(rules: Rules, left: Array, right: Array, bias: Array | None = 
     return size
 
 
-class Forward(NamedTuple):
+class ForwardSpreads(NamedTuple):
     """Spreads of a^1 … a^N, and of those z^l from which σ′ is taken, else None."""
 
     activations: list[Spread]
     z: list[Spread | None]
 
 
-def _forward(case: Case, trace: Trace, rules: Rules) -> Forward:
+def _forward(case: Case, trace: Trace, rules: Rules) -> ForwardSpreads:
     """The roundings of z^l and σ meet in one column per neuron."""
     inputs = trace.activations[0]
     nothing = np.zeros((len(inputs), 0, inputs.shape[1]))
-    forward = Forward([Spread(nothing, np.zeros_like(inputs))], [])
+    forward = ForwardSpreads([Spread(nothing, np.zeros_like(inputs))], [])
     for k, name in enumerate(case.architecture.activations):
         w, b = (x[k].astype(np.float64) for x in (case.weights, case.biases))
         of_z = local_product(rules, trace.activations[k], w, b)
@@ -142,7 +142,7 @@ def _forward(case: Case, trace: Trace, rules: Rules) -> Forward:
     return forward
 
 
-def _backward(case: Case, trace: Trace, rules: Rules, forward: Forward) -> list[Spread]:
+def _backward(case: Case, trace: Trace, rules: Rules, forward: ForwardSpreads) -> list[Spread]:
     """Spreads of δ^2 … δ^N; G's rounding and δ's own meet in one column per neuron."""
     cost, a, targets = (
         COSTS[case.architecture.cost],
@@ -163,7 +163,7 @@ def _backward(case: Case, trace: Trace, rules: Rules, forward: Forward) -> list[
 
 
 def _times_slope(
-    case: Case, trace: Trace, rules: Rules, forward: Forward, k: int, pulled_back: Spread
+    case: Case, trace: Trace, rules: Rules, forward: ForwardSpreads, k: int, pulled_back: Spread
 ) -> Spread:
     """The spread of δ = G σ′, with the product of both factors' deviations as one more rounding.
 
@@ -181,7 +181,9 @@ def _times_slope(
     return Spread(columns, np.sqrt((pulled_back.own * slope) ** 2 + own**2 + second**2))
 
 
-def _spread_of_slope(case: Case, trace: Trace, forward: Forward, k: int) -> tuple[Spread, Array]:
+def _spread_of_slope(
+    case: Case, trace: Trace, forward: ForwardSpreads, k: int
+) -> tuple[Spread, Array]:
     """The spread of what σ′ of layer k + 2 is taken from, a or z, and σ′'s derivative by it."""
     activation, of_z = ACTIVATIONS[case.architecture.activations[k]], forward.z[k]
     if of_z is None:

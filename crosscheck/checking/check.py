@@ -84,10 +84,10 @@ class Report:
         """The report in a notebook."""
         return fragment.fragment(self._told())
 
-    def _told(self) -> fragment.Told:
+    def _told(self) -> fragment.ToldFinding:
         status = outcome.exit_status(self.errors, self.cases)
         message = self.message() or "\n".join(dict.fromkeys(self.notes))
-        return fragment.Told(self.errors, status, self.counted, message)
+        return fragment.ToldFinding(self.errors, status, self.counted, message)
 
     def raise_if_defect(self) -> None:
         """Raises AssertionError with a readable message unless the report is ok.

@@ -16,7 +16,7 @@ from crosscheck.programs import arguments
 from crosscheck.programs.frontends import frameworks, theirs
 from crosscheck.programs.frontends.subject import Subject
 from crosscheck.programs.program import Endless, Program, Unreadable
-from crosscheck.programs.trial.trial import Accumulate, Judged, NotGiven, Trial, failed
+from crosscheck.programs.trial.trial import Accumulate, JudgedMode, NotGiven, Trial, failed
 
 OPTIONAL_MODES = frozenset({"compile"})
 """Modes that are tried only where they are asked for."""
@@ -68,7 +68,7 @@ class Question:
             return None
         return frameworks.subject(self.reference, args, kwargs, self.gradient, self.wrt)
 
-    def judged(self, trial: Trial, first: bool = True) -> list[Judged]:
+    def judged(self, trial: Trial, first: bool = True) -> list[JudgedMode]:
         """The verdicts in every mode that was asked for, or that applies.
 
         The habits of use are tried on the first set of arguments alone. What the function raises

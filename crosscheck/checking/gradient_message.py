@@ -6,13 +6,13 @@ import numpy as np
 
 from crosscheck.programs.trial.judge import OPAQUE, Findings
 from crosscheck.programs.trial.stages import Stage
-from crosscheck.programs.trial.trial import Judged, Trial
+from crosscheck.programs.trial.trial import JudgedMode, Trial
 
 ALSO = 2
 """Further operations that are named, after the first."""
 
 
-def described(trial: Trial, judged: Judged, leaf: Findings, case: str) -> list[str]:
+def described(trial: Trial, judged: JudgedMode, leaf: Findings, case: str) -> list[str]:
     """The lines: which leaf, what is wrong, how many entries, how far, and where it begins."""
     subject = trial.subject
     shape = "x".join(map(str, leaf.got.shape)) or "scalar"

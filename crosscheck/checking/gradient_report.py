@@ -12,7 +12,7 @@ from crosscheck.checking.check import Report
 from crosscheck.checking.gradient_message import described
 from crosscheck.engines.user import function as user_engine
 from crosscheck.programs.trial.judge import OPAQUE, Findings
-from crosscheck.programs.trial.trial import Judged, Trial
+from crosscheck.programs.trial.trial import JudgedMode, Trial
 from crosscheck.results import rows
 from crosscheck.verdicts.measures import measure_one
 
@@ -24,7 +24,7 @@ class Tried:
     index: int
     kind: str
     trial: Trial
-    modes: Sequence[Judged]
+    modes: Sequence[JudgedMode]
 
     @property
     def fails(self) -> bool:
@@ -55,7 +55,7 @@ class Tried:
         )
 
 
-def _worst_of(judged: Judged) -> str:
+def _worst_of(judged: JudgedMode) -> str:
     verdicts = {leaf.verdict for leaf in judged.findings}
     for verdict in ("DEFECT", "SUSPECT", "INCONCLUSIVE", "CONSISTENT"):
         if verdict in verdicts:
@@ -98,7 +98,7 @@ class GradientReport(Report):
             parts.append(f"Reproduce: {self.line}")
         return "\n".join(parts)
 
-    def _shown(self, verdict: str) -> tuple[Tried, Judged, Findings] | None:
+    def _shown(self, verdict: str) -> tuple[Tried, JudgedMode, Findings] | None:
         """The leaf to show: a rule before numbers, and most of its entries wrong."""
         wrong = [
             (one, judged, leaf)
@@ -112,7 +112,7 @@ class GradientReport(Report):
         # Among equals the first: max keeps it.
         return max(wrong, key=lambda found: (found[2].is_rule, float(np.mean(found[2].beyond))))
 
-    def _raised(self) -> list[tuple[Tried, Judged]]:
+    def _raised(self) -> list[tuple[Tried, JudgedMode]]:
         return [
             (one, judged) for one in self.tried for judged in one.modes if judged.status == "error"
         ]
@@ -188,7 +188,7 @@ def _place(seed: int, one: Tried) -> dict[str, Any]:
     }
 
 
-def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any]:
+def _row(seed: int, one: Tried, judged: JudgedMode, leaf: Findings) -> dict[str, Any]:
     """The row of a leaf in a mode."""
     format = next(
         known.format for known in one.trial.leaves(judged.mode) if known.path == leaf.path
@@ -217,7 +217,7 @@ def _row(seed: int, one: Tried, judged: Judged, leaf: Findings) -> dict[str, Any
     return {**row, **measured}
 
 
-def _checks(leaf: Findings, judged: Judged) -> str:
+def _checks(leaf: Findings, judged: JudgedMode) -> str:
     """What was checked: the rule where it could be read, B, noise, operations by themselves."""
     checked = {
         "rule": leaf.rule != OPAQUE,

@@ -13,12 +13,12 @@ import click
 from crosscheck.cli.options import (
     Commands,
     Declared,
-    Folder,
-    Memory,
-    Names,
+    FolderParam,
+    MemoryParam,
+    NamesParam,
     Range,
     Seconds,
-    Shard,
+    ShardParam,
     cases_of,
     output_format,
     verbose_option,
@@ -60,19 +60,19 @@ def crosscheck() -> None:
 @crosscheck.command()
 @click.option("--cases", type=whole(0), default=200, show_default=True)
 @click.option("--seed", type=whole(0), default=0, show_default=True)
-@click.option("--engines", type=Names(), help="Engines of the table, between commas.")
+@click.option("--engines", type=NamesParam(), help="Engines of the table, between commas.")
 @click.option(
     "--engine",
     "own",
     multiple=True,
     help="Your function, package.module:function or path/to/file.py:function.",
 )
-@click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)
+@click.option("--dtypes", type=NamesParam(), default="float32,float64", show_default=True)
 @cases_of
-@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--out", type=FolderParam(), default="reports/latest", show_default=True)
 @output_format_option
 @click.option(
-    "--format", "formats", type=Names(), default=(), help="Reports to write, as `report`."
+    "--format", "formats", type=NamesParam(), default=(), help="Reports to write, as `report`."
 )
 @baseline_option("Hold the run to this baseline.")
 @speed_option
@@ -81,9 +81,9 @@ def crosscheck() -> None:
 )
 @click.option("--jobs", type=whole(1), help="Processes; the cores by default.")
 @timeout_option
-@click.option("--memory-limit", type=Memory(), help="Most memory of a process, such as 4G.")
+@click.option("--memory-limit", type=MemoryParam(), help="Most memory of a process, such as 4G.")
 @verbose_option
-@click.option("--shard", type=Shard(), help="Only part K of N; see `crosscheck merge`.")
+@click.option("--shard", type=ShardParam(), help="Only part K of N; see `crosscheck merge`.")
 @click.option("--dask", metavar="ADDRESS", help="Compute on this Dask scheduler's cluster.")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run into the same folder.")
 @click.option(
@@ -160,12 +160,12 @@ def run(
 @click.option(
     "--format",
     "formats",
-    type=Names(),
+    type=NamesParam(),
     default="html",
     show_default=True,
     help=f"Between commas: {', '.join(FORMATS)}.",
 )
-@click.option("--out", type=Folder(), help="Folder to write into, instead of the run's.")
+@click.option("--out", type=FolderParam(), help="Folder to write into, instead of the run's.")
 @baseline_option("Show what this baseline says of the run.")
 def report(run: str, formats: tuple[str, ...], out: str | None, baseline: str | None) -> int:
     """Write reports of a finished run."""
@@ -212,7 +212,7 @@ def compare(run: str, baseline: str, output_format: str, speed: bool, strict: bo
 
 @crosscheck.command()
 @click.argument("shards", nargs=-1, required=True, type=click.Path())
-@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--out", type=FolderParam(), default="reports/latest", show_default=True)
 @click.option("--strict", is_flag=True, help="A SUSPECT fails the run too.")
 def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
     """Put the folders of the shards of one run together."""
@@ -229,10 +229,10 @@ def merge(shards: tuple[str, ...], out: str, strict: bool) -> int:
 @click.option("--architectures", type=whole(1), default=50, show_default=True)
 @click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
-@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--out", type=FolderParam(), default="reports/latest", show_default=True)
 @click.option("--name", default="audit", show_default=True, help="Files are called so.")
 @click.option(
-    "--format", "formats", type=Names(), default="json,md,csv,tex,html", show_default=True
+    "--format", "formats", type=NamesParam(), default="json,md,csv,tex,html", show_default=True
 )
 @output_format(("full", "concise", "json", "github"))
 def audit(
@@ -250,9 +250,9 @@ def audit(
     from rich.console import Console
 
     from crosscheck.audit import command
-    from crosscheck.audit.audit import Plan
+    from crosscheck.audit.audit import AuditPlan
 
-    plan = Plan(architectures, seed, dtype)
+    plan = AuditPlan(architectures, seed, dtype)
     return command.run(plan, Path(out), name, formats, output_format, Console())
 
 
@@ -292,16 +292,18 @@ def reproduce(
 @click.option("--args", required=True, metavar="FILE.py:make", help="Makes f's arguments.")
 @click.option("--gradient", metavar="FILE.py:g", help="The gradient that you wrote of f.")
 @click.option("--reference", metavar="FILE.py:r", help="A plain function that f stands for.")
-@click.option("--wrt", type=Names(), default=(), help="Leaves to differentiate, by path.")
-@click.option("--modes", type=Names(), default=(), help="Ways of differentiation.")
+@click.option("--wrt", type=NamesParam(), default=(), help="Leaves to differentiate, by path.")
+@click.option("--modes", type=NamesParam(), default=(), help="Ways of differentiation.")
 @click.option("--accumulate", metavar="FORMAT", help="The wider format that sums are formed in.")
 @click.option("--operands", type=click.Choice(["tf32"]), help="Products of rounded operands.")
-@click.option("--intended", type=Names(), default=(), help="Custom rules that are meant to differ.")
+@click.option(
+    "--intended", type=NamesParam(), default=(), help="Custom rules that are meant to differ."
+)
 @click.option("--cases", type=whole(1), default=1, show_default=True)
 @click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--strict", is_flag=True, help="A SUSPECT fails too.")
 @click.option("--out", type=click.Path(), help="A folder for the rows and reports.")
-@click.option("--format", "formats", type=Names(), default=(), help="Reports to write.")
+@click.option("--format", "formats", type=NamesParam(), default=(), help="Reports to write.")
 @output_format_option
 def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **options: Any) -> int:
     """Prove the gradient of any function, FILE.py:f or package.module:f, or prove it wrong.
@@ -314,7 +316,7 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
 
     from crosscheck.cli import gradcheck
 
-    asked = gradcheck.Asked(**options, words=sys.argv[2:])
+    asked = gradcheck.GradcheckOptions(**options, words=sys.argv[2:])
     folder = None if out is None else Path(out)
     return gradcheck.run(asked, folder, formats, output_format, Console())
 
@@ -322,7 +324,7 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
 @crosscheck.command()
 @click.option("--cases", type=whole(1), default=200, show_default=True)
 @click.option("--seed", type=whole(0), default=0, show_default=True)
-@click.option("--dtypes", type=Names(), default="float32,float64", show_default=True)
+@click.option("--dtypes", type=NamesParam(), default="float32,float64", show_default=True)
 @click.option("--widths", type=Range(1), default="1-64", show_default=True, help="n_l.")
 @click.option("--correct", type=whole(0), default=2000, show_default=True, help="Cases judged.")
 @click.option("--rivals", type=whole(0), default=20, show_default=True, help="Networks; 0: none.")
@@ -342,12 +344,12 @@ def gradcheck(out: str | None, formats: tuple[str, ...], output_format: str, **o
 )
 @click.option(
     "--only",
-    type=Names(),
+    type=NamesParam(),
     default="networks,rules",
     show_default=True,
     help="What to examine: gradients of networks, rules of operations.",
 )
-@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--out", type=FolderParam(), default="reports/latest", show_default=True)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write the page here instead.")
 @click.option("--jobs", type=whole(1), default=2, show_default=True)
 def power(
@@ -379,11 +381,11 @@ def power(
 @crosscheck.command()
 @click.option("--function", help="One function, such as torch.special.i0 or softplus.")
 @click.option("--framework", type=click.Choice(["torch", "jax"]), help="One framework alone.")
-@click.option("--dtype", "dtypes", type=Names(), default="float64,float32", show_default=True)
+@click.option("--dtype", "dtypes", type=NamesParam(), default="float64,float32", show_default=True)
 @click.option("--quick", is_flag=True, help="A coarse grid, float64, one mode: for CI.")
 @click.option("--exhaustive", is_flag=True, help="All numbers of 16-bit formats; a dense grid.")
 @click.option("--compare", type=click.Path(dir_okay=False), help="An earlier atlas.csv.")
-@click.option("--out", type=Folder(), default="reports/latest", show_default=True)
+@click.option("--out", type=FolderParam(), default="reports/latest", show_default=True)
 @click.option("--name", default="atlas", show_default=True, help="Files are called so.")
 @click.option("--jobs", type=whole(1), default=2, show_default=True)
 def atlas(
@@ -403,12 +405,12 @@ def atlas(
     from rich.console import Console
 
     from crosscheck.studies.atlas import command
-    from crosscheck.studies.atlas.run import Asked
+    from crosscheck.studies.atlas.run import AtlasOptions
 
     if quick and exhaustive:
         raise click.UsageError("--quick and --exhaustive exclude each other")
     density = "quick" if quick else "exhaustive" if exhaustive else "default"
-    asked = Asked(function, framework, dtypes[:1] if quick else dtypes, density, jobs)
+    asked = AtlasOptions(function, framework, dtypes[:1] if quick else dtypes, density, jobs)
     old = Path(compare) if compare else None
     return command.main(asked, Path(out), old, name, Console())
 
@@ -424,7 +426,7 @@ def engines() -> None:
 @crosscheck.command()
 @click.option(
     "--only",
-    type=Names(),
+    type=NamesParam(),
     default="gradients,verdicts,costs,stages,growth,workers,memory",
     show_default=True,
     help="What to measure, between commas.",

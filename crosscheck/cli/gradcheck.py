@@ -24,7 +24,7 @@ Make = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class GradcheckOptions:
     """The command's options: addresses as FILE.py:name or package.module:name."""
 
     function: str
@@ -62,7 +62,11 @@ def _function(address: str | None) -> Callable[..., Any] | None:
 
 
 def run(
-    asked: Asked, out: Path | None, formats: Sequence[str], output_format: str, console: Console
+    asked: GradcheckOptions,
+    out: Path | None,
+    formats: Sequence[str],
+    output_format: str,
+    console: Console,
 ) -> int:
     """Check the function, show what was found, write the reports asked for; the exit status.
 
@@ -83,7 +87,7 @@ def run(
     return int(finished.record["exit_status"])
 
 
-def check(asked: Asked) -> GradientReport:
+def check(asked: GradcheckOptions) -> GradientReport:
     """The report of the function at the arguments that the maker gives."""
     question, make = asked.question(), user_engine.found(asked.args)
     tried = []
@@ -123,7 +127,7 @@ def _takes_generator(make: Make) -> bool:
     return any(parameter.default is inspect.Parameter.empty for parameter in parameters)
 
 
-def as_run(report: GradientReport, asked: Asked) -> FinishedRun:
+def as_run(report: GradientReport, asked: GradcheckOptions) -> FinishedRun:
     """The report as a run that the reports know."""
     status = outcome.exit_status(report.errors, report.cases, strict=asked.strict)
     pairs = pd.DataFrame({name: pd.Series(dtype=c.dtype) for name, c in rows.PAIRS.items()})

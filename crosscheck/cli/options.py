@@ -73,7 +73,7 @@ class Widths(click.ParamType):
             self.fail(f"{value!r} is no architecture such as 784-128-10", param, ctx)
 
 
-class Names(click.ParamType):
+class NamesParam(click.ParamType):
     """Names between commas."""
 
     name = "names"
@@ -85,7 +85,7 @@ class Names(click.ParamType):
         return names or self.fail("no name is given", param, ctx)
 
 
-class Shard(click.ParamType):
+class ShardParam(click.ParamType):
     """K/N: shard K of N, from 1."""
 
     name = "K/N"
@@ -115,7 +115,7 @@ class Declared(click.ParamType):
         return engine, wider
 
 
-class Folder(click.Path):
+class FolderParam(click.Path):
     """A folder; "" is none, though it would mean the current one: a variable was empty."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -124,7 +124,7 @@ class Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Memory(click.ParamType):
+class MemoryParam(click.ParamType):
     """A size in bytes, or with K, M, G or T for powers of 1024."""
 
     name = "size"

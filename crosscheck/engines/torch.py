@@ -52,7 +52,7 @@ def numpy(of: torch.Tensor | None) -> Array:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluatedGraph:
     """A network that `backward` gives the gradients of: its leaves, and z^l, a^l, l = 2 … N."""
 
     cost: torch.Tensor
@@ -105,7 +105,7 @@ class Backward:
             shown |= {f"w{layer}": gradient(w), f"b{layer}": gradient(b)}
         return shown
 
-    def _evaluate(self, case: Case, retain: bool = False) -> Evaluated:
+    def _evaluate(self, case: Case, retain: bool = False) -> EvaluatedGraph:
         weights, biases = ([leaf(x) for x in of] for of in (case.weights, case.biases))
         a, zs, activations = tensor(case.inputs), [], []
         for w, b, activation in zip(weights, biases, case.architecture.activations, strict=True):
@@ -119,7 +119,7 @@ class Backward:
         value = cost.torch(zs[-1] if cost.of_logits else a, tensor(case.targets))
         for penalized in _penalized(case.architecture, weights, biases):
             value = value + case.architecture.l2 / 2 * penalized.square().sum()
-        return Evaluated(value, weights, biases, zs, activations)
+        return EvaluatedGraph(value, weights, biases, zs, activations)
 
 
 def _penalized(

@@ -25,7 +25,7 @@ STEPS = (1, 4, 16)
 """Steps 2^(-p times this) that are tried before a disagreement is more than truncation."""
 
 
-class Comparison(NamedTuple):
+class TensorComparison(NamedTuple):
     """One tensor: whether the quotient's ball could have told, and whether it agrees."""
 
     tensor: str
@@ -38,7 +38,7 @@ class Certificate:
     """The comparisons of a case; `bits` is the oracle's precision."""
 
     bits: int
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[TensorComparison, ...]
 
     @property
     def failed(self) -> list[str]:
@@ -83,7 +83,7 @@ def _compare(
     cost: arb,
     rng: np.random.Generator,
     bits: int,
-) -> Comparison:
+) -> TensorComparison:
     """One tensor along one direction of entries in ±[½, 1), which are exact."""
     shape = gradient.nrows(), gradient.ncols()
     direction = rng.uniform(0.5, 1, shape) * rng.choice([-1.0, 1.0], shape)
@@ -96,12 +96,12 @@ def _compare(
         precision = 3 * bits + step + excess
         quotient = _narrow_quotient(network, which, direction, step, precision, allowed)
         if quotient is None:
-            return Comparison(name, False, True)
+            return TensorComparison(name, False, True)
         with oracle.working_precision(precision):
             gap = abs(quotient - expected).abs_lower()
             if gap <= _truncation(expected, bits):
-                return Comparison(name, True, True)
-    return Comparison(name, True, False)
+                return TensorComparison(name, True, True)
+    return TensorComparison(name, True, False)
 
 
 def _narrow_quotient(

@@ -163,7 +163,7 @@ def _product_of_one_piece(a: Cut, b: Cut) -> Pair:
     return fast_two_sum(hi, lo, rooms[2])
 
 
-class Evaluated(NamedTuple):
+class SlicedGradient(NamedTuple):
     """The gradients, in the order of `Architecture.tensor_names`, and what they may be off by.
 
     `trace` has the leading parts, rounded better than float64 alone would. `inner` are errors of
@@ -220,7 +220,7 @@ class Layers:
             self.slopes.append(slope)
         return a
 
-    def back(self, a: Pair) -> Evaluated:
+    def back(self, a: Pair) -> SlicedGradient:
         """The gradients, from a^N."""
         pulled_back = double_double.residual(a, self.case.targets, self.scale)
         pulled, deltas, gradients = [pulled_back.hi], list[Array](), list[Pair]()
@@ -241,7 +241,7 @@ class Layers:
         slopes = [None if slope is None else slope.hi for slope in self.slopes]
         trace = Trace(self.a, self.z, slopes, pulled, deltas, hi[0::2], hi[1::2], self.scale)
         error_of = error_of_long if self.long else exponential.error_of_pair
-        return Evaluated(hi, lo, trace, self.inner, self.last, error_of(self.most))
+        return SlicedGradient(hi, lo, trace, self.inner, self.last, error_of(self.most))
 
     def _tensors(self, gradients: Sequence[Array]) -> Tensors:
         """Gradients whose last row is that of the biases: end to end they lie as tensors do."""
@@ -250,7 +250,7 @@ class Layers:
         return self.case.architecture.split(flat)
 
 
-def evaluate(case: Case, wide: bool = False) -> Evaluated | None:
+def evaluate(case: Case, wide: bool = False) -> SlicedGradient | None:
     """The case's gradients; None where this way is not for the network, or a sigmoid saturates.
 
     `wide` is for a radius with which to prove, but not to measure.
@@ -335,7 +335,7 @@ def error_of_long(most: float) -> float:
     return 2.0**-60 + most * 2.0**-63
 
 
-def share_of(found: Evaluated, least: Mapping[str, float]) -> float:
+def share_of(found: SlicedGradient, least: Mapping[str, float]) -> float:
     """Σ κ_i: the share of its E that a result may be off by; ∞ where E is too small to tell.
 
     A relative error ε of the exponential leaves ε of σ, for which B has ten roundings, and as
@@ -353,7 +353,7 @@ def share_of(found: Evaluated, least: Mapping[str, float]) -> float:
 
 
 def enclose(
-    found: Evaluated, limits: Bound, least: Mapping[str, float], most: float = MOST_SHARE
+    found: SlicedGradient, limits: Bound, least: Mapping[str, float], most: float = MOST_SHARE
 ) -> Enclosure | None:
     """The enclosure of the exact gradient, or None where its radius is above `most` of B.
 
@@ -367,6 +367,8 @@ def enclose(
     return Enclosure(found.hi, found.lo, limits.tensors.times(share), SOURCE, BITS)
 
 
-def enclose_widely(found: Evaluated, limits: Bound, least: Mapping[str, float]) -> Enclosure | None:
+def enclose_widely(
+    found: SlicedGradient, limits: Bound, least: Mapping[str, float]
+) -> Enclosure | None:
     """The same with a radius that is of use to prove by, not to measure."""
     return enclose(found, limits, least, WIDEST_SHARE)

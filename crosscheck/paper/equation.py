@@ -9,7 +9,7 @@ Symbols = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Subject:
+class LeftSide:
     """What a left side is, for whoever computes it otherwise: `of`, derived `by`, at a layer.
 
     `of` is "z", "a", "sigma" (σ of z), "next" (a^{λ+1}), "output" (a^N) or "cost"; `by` is "w",
@@ -40,7 +40,7 @@ class Equation:
     defined_for: str
     function: Callable[..., Any]
     symbols: tuple[str, ...]
-    subject: Subject | None = None
+    subject: LeftSide | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -70,7 +70,7 @@ def registrar(table: dict[str, Equation]) -> Callable[..., Registrar]:
         left: str,
         right: str,
         defined_for: str,
-        subject: Subject | None = None,
+        subject: LeftSide | None = None,
     ) -> Registrar:
         def register(function: Callable[..., Any]) -> Equation:
             if identity in table:

@@ -27,7 +27,7 @@ arrays of floats, of double-doubles and of balls alike.
 from collections.abc import Callable
 from typing import Any
 
-from crosscheck.paper.equation import Equation, Subject, registrar
+from crosscheck.paper.equation import Equation, LeftSide, registrar
 
 EQUATIONS: dict[str, Equation] = {}
 """The printed equations by id, in print order."""
@@ -40,7 +40,7 @@ equation = registrar(EQUATIONS)
     r"\sigma^{-1}(a^l_{(i,j)})",
     r"\sum_{k=1}^{n_{l-1}} w^l_{(k,j)} a^{l-1}_{(i,k)} + b^l_j",
     "l = 2 … N",
-    Subject("z"),
+    LeftSide("z"),
 )
 def preactivation(w: Any, a_previous: Any, b: Any) -> Any:
     r"""σ^{-1}(a^l_(i,j)) = Σ_k w^l_(k,j) a^{l-1}_(i,k) + b^l_j.
@@ -58,7 +58,7 @@ def preactivation(w: Any, a_previous: Any, b: Any) -> Any:
     r"a^l_{(i,j)}",
     r"\sigma\left(\sum_{k=1}^{n_{l-1}} w^l_{(k,j)} a^{l-1}_{(i,k)} + b^l_j\right)",
     "l = 2 … N",
-    Subject("a"),
+    LeftSide("a"),
 )
 def activation(sigma: Callable[[Any], Any], w: Any, a_previous: Any, b: Any) -> Any:
     r"""a^l_(i,j) = σ(Σ_k w^l_(k,j) a^{l-1}_(i,k) + b^l_j).
@@ -77,7 +77,7 @@ def activation(sigma: Callable[[Any], Any], w: Any, a_previous: Any, b: Any) -> 
     r"cost(X)",
     r"\frac{1}{D}\sum_{i=1}^{D}\sum_{j=1}^{n_N} (a^N_{(i,j)} - expected_{(i,j)})^2",
     "the cost",
-    Subject("cost", at=""),
+    LeftSide("cost", at=""),
 )
 def cost(a_output: Any, expected: Any) -> Any:
     """cost(X) = 1/D Σ_i Σ_j (a^N_(i,j) - expected_(i,j))².
@@ -96,7 +96,7 @@ def cost(a_output: Any, expected: Any) -> Any:
     r"\frac{1}{D}\sum_{i=1}^{D}\sum_{j=1}^{n_N} 2 (a^N_{(i,j)} - expected_{(i,j)})"
     r"\frac{\partial a^N_{(i,j)}}{\partial b^l_m}",
     "l = 2 … N",
-    Subject("cost", "b"),
+    LeftSide("cost", "b"),
 )
 def cost_by_bias(a_output: Any, expected: Any, output_by_bias: Any) -> Any:
     """∂cost/∂b^l_m = 1/D Σ_i Σ_j 2 (a^N_(i,j) - expected_(i,j)) ∂a^N_(i,j)/∂b^l_m.
@@ -115,7 +115,7 @@ def cost_by_bias(a_output: Any, expected: Any, output_by_bias: Any) -> Any:
     r"\frac{1}{D}\sum_{i=1}^{D}\sum_{j=1}^{n_N} 2 (a^N_{(i,j)} - expected_{(i,j)})"
     r"\frac{\partial a^N_{(i,j)}}{\partial w^l_{(m,t)}}",
     "l = 2 … N",
-    Subject("cost", "w"),
+    LeftSide("cost", "w"),
 )
 def cost_by_weight(a_output: Any, expected: Any, output_by_weight: Any) -> Any:
     """∂cost/∂w^l_(m,t) = 1/D Σ_i Σ_j 2 (a^N_(i,j) - expected_(i,j)) ∂a^N_(i,j)/∂w^l_(m,t).
@@ -141,7 +141,7 @@ def _over_samples_and_outputs(a_output: Any, expected: Any, jacobian: Any) -> An
     r"\frac{\partial a^N_{(i,j)}}{\partial a^{N-1}_{(i,m)}}",
     r"w^N_{(m,j)}",
     "the output layer",
-    Subject("output", "previous", at="N"),
+    LeftSide("output", "previous", at="N"),
 )
 def output_by_last_activation(w: Any) -> Any:
     """∂a^N_(i,j)/∂a^{N-1}_(i,m) = w^N_(m,j).
@@ -160,7 +160,7 @@ def output_by_last_activation(w: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial w^N_{(m,j)}}",
     r"a^{N-1}_{(i,m)}",
     "the output layer",
-    Subject("output", "w", at="N", diagonal=True),
+    LeftSide("output", "w", at="N", diagonal=True),
 )
 def output_by_last_weight(a_previous: Any) -> Any:
     """∂a^N_(i,j)/∂w^N_(m,j) = a^{N-1}_(i,m).
@@ -178,7 +178,7 @@ def output_by_last_weight(a_previous: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial b^N_j}",
     r"1",
     "the output layer",
-    Subject("output", "b", at="N", diagonal=True),
+    LeftSide("output", "b", at="N", diagonal=True),
 )
 def output_by_last_bias(a_output: Any) -> Any:
     """∂a^N_(i,j)/∂b^N_j = 1.
@@ -196,7 +196,7 @@ def output_by_last_bias(a_output: Any) -> Any:
     r"\frac{\partial a^l_{(i,t)}}{\partial w^l_{(m,t)}}",
     r"a^l_{(i,t)} (1 - a^l_{(i,t)}) a^{l-1}_{(i,m)}",
     "every l = 2 … N",
-    Subject("a", "w", diagonal=True),
+    LeftSide("a", "w", diagonal=True),
 )
 def activation_by_weight(a: Any, a_previous: Any) -> Any:
     """∂a^l_(i,t)/∂w^l_(m,t) = a^l_(i,t) (1 - a^l_(i,t)) a^{l-1}_(i,m).
@@ -214,7 +214,7 @@ def activation_by_weight(a: Any, a_previous: Any) -> Any:
     r"\frac{\partial \sigma(f(x))}{\partial x_i}",
     r"\sigma(f(x)) (1 - \sigma(f(x))) \frac{\partial f(x)}{\partial x_i}",
     "inline in S5",
-    Subject("sigma", "previous", at=""),
+    LeftSide("sigma", "previous", at=""),
 )
 def sigmoid_chain(sigma_of_f: Any, f_by_x: Any) -> Any:
     """∂σ(f(x))/∂x_i = σ(f(x)) (1 - σ(f(x))) ∂f(x)/∂x_i.
@@ -232,7 +232,7 @@ def sigmoid_chain(sigma_of_f: Any, f_by_x: Any) -> Any:
     r"\frac{\partial a^{l+1}_{(i,t)}}{\partial b^l_m}",
     r"a^{l+1}_{(i,t)} (1 - a^{l+1}_{(i,t)}) w^{l+1}_{(m,t)} a^l_{(i,m)} (1 - a^l_{(i,m)})",
     "every l = 2 … N-1",
-    Subject("next", "b"),
+    LeftSide("next", "b"),
 )
 def next_by_bias(a_next: Any, w_next: Any, a: Any) -> Any:
     """∂a^{l+1}_(i,t)/∂b^l_m = a^{l+1}_(i,t)(1-a^{l+1}_(i,t)) w^{l+1}_(m,t) a^l_(i,m)(1-a^l_(i,m)).
@@ -250,7 +250,7 @@ def next_by_bias(a_next: Any, w_next: Any, a: Any) -> Any:
     r"\frac{\partial a^{l+1}_{(i,k)}}{\partial a^l_{(i,t)}}",
     r"a^{l+1}_{(i,k)} (1 - a^{l+1}_{(i,k)}) w^{l+1}_{(t,k)}",
     "every l = 1 … N-1",
-    Subject("next", "a"),
+    LeftSide("next", "a"),
 )
 def next_by_activation(a_next: Any, w_next: Any) -> Any:
     """∂a^{l+1}_(i,k)/∂a^l_(i,t) = a^{l+1}_(i,k) (1 - a^{l+1}_(i,k)) w^{l+1}_(t,k).
@@ -269,7 +269,7 @@ def next_by_activation(a_next: Any, w_next: Any) -> Any:
     r"\sum_{k=1}^{n_{l+2}} \frac{\partial a^N_{(i,j)}}{\partial a^{l+2}_{(i,k)}} \cdot"
     r"\frac{\partial a^{l+2}_{(i,k)}}{\partial a^{l+1}_{(i,t)}}",
     "l+1 = 1 … N-1",
-    Subject("output", "a", at="l+1"),
+    LeftSide("output", "a", at="l+1"),
 )
 def output_by_activation(by_activation_next: Any, next_by_activation: Any) -> Any:
     """∂a^N_(i,j)/∂a^{l+1}_(i,t) = Σ_k ∂a^N_(i,j)/∂a^{l+2}_(i,k) · ∂a^{l+2}_(i,k)/∂a^{l+1}_(i,t).
@@ -289,7 +289,7 @@ def output_by_activation(by_activation_next: Any, next_by_activation: Any) -> An
     r"\sum_{t=1}^{n_{l+1}} \frac{\partial a^N_{(i,j)}}{\partial a^{l+1}_{(i,t)}} \cdot"
     r"\frac{\partial a^{l+1}_{(i,t)}}{\partial b^l_m}",
     "l = 2 … N-1",
-    Subject("output", "b"),
+    LeftSide("output", "b"),
 )
 def output_by_bias(by_activation_next: Any, next_by_bias: Any) -> Any:
     """∂a^N_(i,j)/∂b^l_m = Σ_t ∂a^N_(i,j)/∂a^{l+1}_(i,t) · ∂a^{l+1}_(i,t)/∂b^l_m.
@@ -309,7 +309,7 @@ def output_by_bias(by_activation_next: Any, next_by_bias: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial a^l_{(i,t)}} \cdot"
     r"\frac{\partial a^l_{(i,t)}}{\partial w^l_{(m,t)}}",
     "l = 2 … N",
-    Subject("output", "w"),
+    LeftSide("output", "w"),
 )
 def output_by_weight(by_activation: Any, activation_by_weight: Any) -> Any:
     """∂a^N_(i,j)/∂w^l_(m,t) = ∂a^N_(i,j)/∂a^l_(i,t) · ∂a^l_(i,t)/∂w^l_(m,t).

@@ -44,7 +44,7 @@ def _multiply(one: Array, other: Array, into: Array) -> None:
         other.T.dot(one.T, into.T)
 
 
-class Plan:
+class GradientBuffers:
     """Buffers for networks of one shape, and the gradient computed in them."""
 
     def __init__(self, widths: Sequence[int], samples: int, dtype: np.dtype[Any]) -> None:
@@ -129,9 +129,11 @@ class Plan:
 
 
 @lru_cache(maxsize=CACHED_PLANS)
-def plan_of(widths: tuple[int, ...], samples: int, dtype: np.dtype[Any], thread: int) -> Plan:
+def plan_of(
+    widths: tuple[int, ...], samples: int, dtype: np.dtype[Any], thread: int
+) -> GradientBuffers:
     """The buffers of a thread for networks of one shape, made once."""
-    return Plan(widths, samples, dtype)
+    return GradientBuffers(widths, samples, dtype)
 
 
 def gradient(
@@ -160,7 +162,9 @@ def stages(
     linear: bool,
 ) -> dict[str, Array]:
     """The intermediates of the same operations: z, a, G = ∂cost/∂a, δ as "d", and w, b."""
-    plan = Plan((inputs.shape[1], *[w.shape[1] for w in weights]), len(inputs), inputs.dtype)
+    plan = GradientBuffers(
+        (inputs.shape[1], *[w.shape[1] for w in weights]), len(inputs), inputs.dtype
+    )
     plan.shown = {}
     with np.errstate(over="ignore", invalid="ignore"):
         composed = plan.gradient(weights, biases, inputs, expected, linear)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.paper.equation import Equation, Subject, registrar
+from crosscheck.paper.equation import Equation, LeftSide, registrar
 from crosscheck.paper.equations import EQUATIONS, preactivation
 
 UNPRINTED: dict[str, Equation] = {}
@@ -28,7 +28,7 @@ unprinted = registrar(UNPRINTED)
     r"\frac{\partial a^N_{(i,j)}}{\partial a^N_{(i,t)}}",
     r"1 \ \mathrm{if} \ j = t \ \mathrm{else} \ 0",
     "the start of the recursion",
-    Subject("output", "a", at="N"),
+    LeftSide("output", "a", at="N"),
 )
 def start(a_output: Any) -> Any:
     """∂a^N_(i,j)/∂a^N_(i,t) = 1 if j = t else 0.
@@ -47,7 +47,7 @@ def start(a_output: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial w^N_{(m,t)}}",
     r"\frac{\partial a^N_{(i,j)}}{\partial w^N_{(m,j)}} \ \mathrm{if} \ t = j \ \mathrm{else} \ 0",
     "the output layer",
-    Subject("output", "w", at="N"),
+    LeftSide("output", "w", at="N"),
 )
 def zeros_off_the_diagonal_weight(start: Any, output_by_last_weight: Any) -> Any:
     """∂a^N_(i,j)/∂w^N_(m,t) = 0 for t ≠ j, where S2 prints t = j only.
@@ -66,7 +66,7 @@ def zeros_off_the_diagonal_weight(start: Any, output_by_last_weight: Any) -> Any
     r"\frac{\partial a^N_{(i,j)}}{\partial b^N_m}",
     r"\frac{\partial a^N_{(i,j)}}{\partial b^N_j} \ \mathrm{if} \ m = j \ \mathrm{else} \ 0",
     "the output layer",
-    Subject("output", "b", at="N"),
+    LeftSide("output", "b", at="N"),
 )
 def zeros_off_the_diagonal_bias(start: Any, output_by_last_bias: Any) -> Any:
     """∂a^N_(i,j)/∂b^N_m = 0 for m ≠ j, where S3 prints m = j only.
@@ -85,7 +85,7 @@ def zeros_off_the_diagonal_bias(start: Any, output_by_last_bias: Any) -> Any:
     r"a^N_{(i,j)}",
     r"\sum_{k=1}^{n_{N-1}} w^N_{(k,j)} a^{N-1}_{(i,k)} + b^N_j",
     "the output, identity",
-    Subject("a", at="N"),
+    LeftSide("a", at="N"),
 )
 def linear_output(w: Any, a_previous: Any, b: Any) -> Any:
     """a^N_(i,j) = Σ_k w^N_(k,j) a^{N-1}_(i,k) + b^N_j: no σ on a linear output.
@@ -101,7 +101,7 @@ def linear_output(w: Any, a_previous: Any, b: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial a^{N-1}_{(i,m)}}",
     r"a^N_{(i,j)} (1 - a^N_{(i,j)}) w^N_{(m,j)}",
     "the output layer, sigmoid",
-    Subject("output", "previous", at="N"),
+    LeftSide("output", "previous", at="N"),
 )
 def sigmoid_output_by_last_activation(a_output: Any, w: Any) -> Any:
     """∂a^N_(i,j)/∂a^{N-1}_(i,m) = a^N_(i,j) (1 - a^N_(i,j)) w^N_(m,j): S6 at l + 1 = N.
@@ -119,7 +119,7 @@ def sigmoid_output_by_last_activation(a_output: Any, w: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial w^N_{(m,j)}}",
     r"a^N_{(i,j)} (1 - a^N_{(i,j)}) a^{N-1}_{(i,m)}",
     "the output layer, sigmoid",
-    Subject("output", "w", at="N", diagonal=True),
+    LeftSide("output", "w", at="N", diagonal=True),
 )
 def sigmoid_output_by_last_weight(a_output: Any, a_previous: Any) -> Any:
     """∂a^N_(i,j)/∂w^N_(m,j) = a^N_(i,j) (1 - a^N_(i,j)) a^{N-1}_(i,m): S4 at l = N.
@@ -137,7 +137,7 @@ def sigmoid_output_by_last_weight(a_output: Any, a_previous: Any) -> Any:
     r"\frac{\partial a^N_{(i,j)}}{\partial b^N_j}",
     r"a^N_{(i,j)} (1 - a^N_{(i,j)})",
     "the output layer, sigmoid",
-    Subject("output", "b", at="N", diagonal=True),
+    LeftSide("output", "b", at="N", diagonal=True),
 )
 def sigmoid_output_by_last_bias(a_output: Any) -> Any:
     """∂a^N_(i,j)/∂b^N_j = a^N_(i,j) (1 - a^N_(i,j)).
@@ -155,7 +155,7 @@ def sigmoid_output_by_last_bias(a_output: Any) -> Any:
     r"\frac{\partial a^N_{(i,t)}}{\partial w^N_{(m,t)}}",
     r"a^{N-1}_{(i,m)}",
     "the output layer, identity",
-    Subject("a", "w", at="N", diagonal=True),
+    LeftSide("a", "w", at="N", diagonal=True),
 )
 def linear_activation_by_weight(a_previous: Any) -> Any:
     """∂a^N_(i,t)/∂w^N_(m,t) = a^{N-1}_(i,m): S2 in the place of S4 at l = N.
@@ -173,7 +173,7 @@ def linear_activation_by_weight(a_previous: Any) -> Any:
     r"\frac{\partial a^N_{(i,t)}}{\partial b^{N-1}_m}",
     r"w^N_{(m,t)} a^{N-1}_{(i,m)} (1 - a^{N-1}_{(i,m)})",
     "l + 1 = N, identity",
-    Subject("next", "b", at="N-1"),
+    LeftSide("next", "b", at="N-1"),
 )
 def linear_next_by_bias(w_next: Any, a: Any) -> Any:
     """∂a^N_(i,t)/∂b^{N-1}_m = w^N_(m,t) a^{N-1}_(i,m) (1 - a^{N-1}_(i,m)).
@@ -191,7 +191,7 @@ def linear_next_by_bias(w_next: Any, a: Any) -> Any:
     r"\frac{\partial a^N_{(i,k)}}{\partial a^{N-1}_{(i,t)}}",
     r"w^N_{(t,k)}",
     "l + 1 = N, identity",
-    Subject("next", "a", at="N-1"),
+    LeftSide("next", "a", at="N-1"),
 )
 def linear_next_by_activation(w_next: Any) -> Any:
     """∂a^N_(i,k)/∂a^{N-1}_(i,t) = w^N_(t,k): S1 in the place of S6 at l + 1 = N.

@@ -132,7 +132,7 @@ def evaluate(
         return only(plan.promised(name, engine.arithmetic(dtype)))
 
     trials = [
-        Trial(plan, promised, case, attempts)
+        CaseAnswers(plan, promised, case, attempts)
         for case, *attempts in zip(cases, *by_engine, strict=True)
     ]
     place = 0
@@ -145,7 +145,7 @@ def evaluate(
             trial.certify(overseer)
         standing = [trial for trial in together if trial.failed is None]
         _prepare(standing)
-        for stage in Trial.STAGES:
+        for stage in CaseAnswers.STAGES:
             for trial in standing:
                 overseer.begin(trial.case, "")
                 trial.go_through(stage)
@@ -153,7 +153,7 @@ def evaluate(
 
 
 @watched.stage("rows")
-def _portion(crew: Crew, trials: "Sequence[Trial]") -> Portion:
+def _portion(crew: Crew, trials: "Sequence[CaseAnswers]") -> Portion:
     """The rows of these cases: those of one dtype are judged together."""
     names = list(crew)
     errors: list[Ordered] = []
@@ -183,7 +183,7 @@ def _portion(crew: Crew, trials: "Sequence[Trial]") -> Portion:
     )
 
 
-def _prepare(trials: "Sequence[Trial]") -> None:
+def _prepare(trials: "Sequence[CaseAnswers]") -> None:
     """What evidence of several cases can be made together; each has its share of the time."""
     started = time.perf_counter()
     prepare([trial.evidence for trial in trials if any(trial.claims)])
@@ -211,7 +211,7 @@ def _batches(cases: Iterator[Case | Undrawn], most: int) -> Iterator[list[Case] 
         yield batch
 
 
-class Trial:
+class CaseAnswers:
     """What engines returned for a case, on its way to be judged.
 
     `promised` says by which arithmetic an engine is judged in a dtype.
@@ -244,7 +244,7 @@ class Trial:
             if self.certificate.startswith("failed"):
                 self.failed = Attempt("", "error", message=self.certificate)
 
-    def go_through(self, stage: "Callable[[Trial], object]") -> None:
+    def go_through(self, stage: "Callable[[CaseAnswers], object]") -> None:
         """One stage; its time counts as the case's."""
         started = time.perf_counter()
         stage(self)
@@ -286,7 +286,7 @@ class Trial:
             "seconds": self.seconds,
         }
 
-    STAGES: "tuple[Callable[[Trial], object], ...]" = (
+    STAGES: "tuple[Callable[[CaseAnswers], object], ...]" = (
         _bound,
         lambda trial: trial.evidence.enclosure,
         _changes,

@@ -84,7 +84,7 @@ def gradcheck(fast: bool) -> Check:
     import torch
 
     def check(case: Case, gradients: list[Array]) -> bool:
-        class Cost(torch.autograd.Function):
+        class CostWithGradient(torch.autograd.Function):
             """The cost, with the gradient under test as its backward."""
 
             @staticmethod
@@ -97,7 +97,7 @@ def gradcheck(fast: bool) -> Check:
                 return tuple(torch.from_numpy(np.array(g)) * outer[0] for g in gradients)
 
         inputs = [torch.from_numpy(p).requires_grad_() for p in _parameters(case)]
-        return accepted_by_gradcheck(Cost.apply, inputs, fast)
+        return accepted_by_gradcheck(CostWithGradient.apply, inputs, fast)
 
     return check
 

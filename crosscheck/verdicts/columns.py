@@ -9,7 +9,7 @@ import pyarrow as pa
 from crosscheck.networks.network import Array, Case
 from crosscheck.results import rows
 from crosscheck.verdicts.measures import Ruler
-from crosscheck.verdicts.verdict import UNTRIED, Judged, Ruling
+from crosscheck.verdicts.verdict import UNTRIED, JudgedCases, TensorRuling
 
 
 class Portion(NamedTuple):
@@ -75,7 +75,7 @@ def place_of(case: Case) -> dict[str, Any]:
 
 
 def errors(
-    judged: Judged, cases: Sequence[Case], numbers: Sequence[int], engine_names: Sequence[str]
+    judged: JudgedCases, cases: Sequence[Case], numbers: Sequence[int], engine_names: Sequence[str]
 ) -> list[Ordered]:
     """The rows of cases that were judged together; `numbers` are their places in the portion."""
     found = [_cleared(judged, cases, np.array(numbers), engine_names)]
@@ -90,7 +90,7 @@ def errors(
 
 
 def _cleared(
-    judged: Judged, cases: Sequence[Case], numbers: Array, engine_names: Sequence[str]
+    judged: JudgedCases, cases: Sequence[Case], numbers: Array, engine_names: Sequence[str]
 ) -> Ordered:
     """The rows of which the columns hold."""
     ruler, measures = judged.ruler, judged.measures
@@ -98,7 +98,7 @@ def _cleared(
     place, which = np.nonzero(judged.cleared[:, case_of])
     of, engine = case_of[which], np.array(judged.engines, int)[place]
     names = [name for case in cases for name in case.architecture.tensor_names]
-    rulings, said = judged.rulings[place, which], [ruling.said for ruling in Ruling]
+    rulings, said = judged.rulings[place, which], [ruling.said for ruling in TensorRuling]
     worst = zip(which.tolist(), measures.worst[place, which].tolist(), strict=True)
     columns: dict[str, Any] = {
         **_repeated([place_of(case) for case in cases], of),
@@ -144,7 +144,7 @@ def _array(column: Any, kind: Any) -> pa.Array:
 
 
 def pairs(
-    judged: Judged, cases: Sequence[Case], numbers: Sequence[int], engine_names: Sequence[str]
+    judged: JudgedCases, cases: Sequence[Case], numbers: Sequence[int], engine_names: Sequence[str]
 ) -> list[Ordered]:
     """The largest differences between each two engines that answered, case by case."""
     names = [name for case in cases for name in case.architecture.tensor_names]

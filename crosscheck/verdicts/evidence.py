@@ -10,7 +10,7 @@ from crosscheck.arithmetic.promise import Arithmetic, plain
 from crosscheck.arithmetic.rounding_rules import Rules
 from crosscheck.bounds import float64, orders, reverse
 from crosscheck.bounds.fast import batched
-from crosscheck.bounds.records import Bound, Limits, Trace
+from crosscheck.bounds.records import Bound, GradientBounds, Trace
 from crosscheck.bounds.statistical import Parts, Sensitivities, standard_deviations
 from crosscheck.exact import enclosure, slices
 from crosscheck.networks import watched
@@ -68,12 +68,12 @@ class Evidence:
         return self._bounds[key]
 
     @watched.stage("float64 gradient and B")
-    def _limits(self, trace: Trace) -> Limits:
+    def _limits(self, trace: Trace) -> GradientBounds:
         """B of the arithmetics that are joined, by this evaluation, and the least E."""
         rules, least = self.rules, dict[str, float]()
         of = rules[0] if len(rules) == 1 else rounding_rules.together(tuple(rules))
         bounds = reverse.by_rules(self.case, trace, of, least)
-        return Limits(trace.tensors(), bounds, least)
+        return GradientBounds(trace.tensors(), bounds, least)
 
     @property
     def plain(self) -> Arithmetic:
@@ -91,7 +91,7 @@ class Evidence:
         """The rules of that pass."""
         return [rounding_rules.rules_of(arithmetic) for arithmetic in self.joined]
 
-    def take(self, limits: Limits) -> None:
+    def take(self, limits: GradientBounds) -> None:
         """Keep what a pass with `rules` gave."""
         pairs = zip(self.joined, limits.bounds, strict=True)
         self._bounds |= {(arithmetic, False): bound for arithmetic, bound in pairs}

@@ -105,7 +105,7 @@ def rule(
     return ("SUSPECT", suspicion.reason) if suspicion.reason else CONSISTENT
 
 
-class Ruling(IntEnum):
+class TensorRuling(IntEnum):
     """The verdict on a tensor within its bound, of which nothing else is known."""
 
     CONSISTENT = 0
@@ -134,7 +134,7 @@ UNTRIED: Mapping[str, Any] = {
 """The columns of the deeper checks where they were not made."""
 
 
-class Judged(NamedTuple):
+class JudgedCases(NamedTuple):
     """What came of C cases with T tensors and P entries, from those E engines that answered.
 
     `engines` are their places in the standings. `cleared` (E, C) says for which claims the
@@ -162,7 +162,7 @@ class Judged(NamedTuple):
         return [self._cleared_row(place, first + n, name) for n, name in enumerate(names)]
 
     def _cleared_row(self, place: int, which: int, name: str) -> Row:
-        verdict, reason = Ruling(self.rulings.item(place, which)).said
+        verdict, reason = TensorRuling(self.rulings.item(place, which)).said
         return {
             **self.measures.row(self.ruler, place, which),
             **UNTRIED,
@@ -175,7 +175,7 @@ class Judged(NamedTuple):
 
 
 @watched.stage("judging")
-def judge_together(standings: Sequence[Standing]) -> Judged:
+def judge_together(standings: Sequence[Standing]) -> JudgedCases:
     """Judge cases of one dtype; each engine promises the same arithmetic in all of them."""
     ruler = _ruler([standing.evidence for standing in standings])
     by_engine = list(zip(*(standing.claims for standing in standings), strict=True))
@@ -189,12 +189,12 @@ def judge_together(standings: Sequence[Standing]) -> Judged:
     measures = ruler.measure(got, allowed[places])
     powers = ruler.powers(allowed)[places]
     answered, plain = (_of_claims(standings, claims, what) for what in (_is_there, _is_plain))
-    judged = Judged(
+    judged = JudgedCases(
         engines,
         ruler,
         measures,
         powers,
-        Ruling.of(measures.within, powers),
+        TensorRuling.of(measures.within, powers),
         plain & measures.sound,
         {},
         got,
@@ -262,7 +262,7 @@ def _is_plain(standing: Standing, claim: Claim | None) -> bool:
 
 
 def _one_by_one(
-    judged: Judged, standing: Standing, claim: Claim, place: int, case: int
+    judged: JudgedCases, standing: Standing, claim: Claim, place: int, case: int
 ) -> list[Row]:
     """The rows of one claim, tensor by tensor."""
     evidence, first = standing.evidence, judged.ruler.first[case]

@@ -8,7 +8,7 @@ import pytest
 
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.audit import cancellation, findings, left_sides
-from crosscheck.audit.audit import Plan, audit
+from crosscheck.audit.audit import AuditPlan, audit
 from crosscheck.audit.judges import table
 from crosscheck.audit.symbols import Ingredients
 from crosscheck.audit.trial import Place, RivalSides, ruled, tried
@@ -16,7 +16,7 @@ from crosscheck.bounds.error_array import Computed
 from crosscheck.networks.network import Architecture, Case
 from crosscheck.paper.equations import EQUATIONS
 
-PLAN = Plan(architectures=15)
+PLAN = AuditPlan(architectures=15)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +63,11 @@ def test_the_shipped_table_says_what_is_known():
 
 
 def test_the_outcome_is_the_same_in_float32():
-    assert verdicts(audit(Plan(15, 0, "float32"), judges=[])) == findings.known()
+    assert verdicts(audit(AuditPlan(15, 0, "float32"), judges=[])) == findings.known()
 
 
 def test_another_seed_has_the_same_outcome():
-    assert verdicts(audit(Plan(20, 7), judges=[])) == findings.known()
+    assert verdicts(audit(AuditPlan(20, 7), judges=[])) == findings.known()
 
 
 def test_the_finding_is_in_words(found):
@@ -103,7 +103,7 @@ def test_the_same_plan_gives_the_same_rows(found):
 )
 def test_a_plan_that_cannot_be_is_refused(plan, complaint):
     with pytest.raises(ValueError, match=complaint):
-        Plan(*plan)
+        AuditPlan(*plan)
 
 
 # --- the audit can say no ------------------------------------------------------------------------
@@ -221,15 +221,15 @@ def test_a_radius_that_straddles_the_bound_is_undecided():
     right = Computed.exact(np.array([1.0]), FORMATS["float64"])
     one, zero = np.array([1.0]), np.zeros(1)
     for radius, verdict in ((0.0, "HOLDS"), (2.0**-50, "UNDECIDED")):
-        left = left_sides.Enclosed(one, zero, np.array([radius]))
+        left = left_sides.EnclosedSide(one, zero, np.array([radius]))
         assert ruled(right, left, np.zeros(())).verdict == verdict
-    far = left_sides.Enclosed(one + 2.0**-40, zero, np.array([2.0**-50]))
+    far = left_sides.EnclosedSide(one + 2.0**-40, zero, np.array([2.0**-50]))
     assert ruled(right, far, np.zeros(())).verdict == "FAILS"
 
 
 def test_a_value_that_is_no_number_never_holds():
     right = Computed.exact(np.array([np.nan]), FORMATS["float64"])
-    left = left_sides.Enclosed(np.ones(1), np.zeros(1), np.zeros(1))
+    left = left_sides.EnclosedSide(np.ones(1), np.zeros(1), np.zeros(1))
     assert ruled(right, left, np.zeros(())).verdict == "UNDECIDED"
 
 

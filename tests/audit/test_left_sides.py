@@ -7,7 +7,7 @@ import pytest
 from flint import arb
 
 from crosscheck.audit import left_sides
-from crosscheck.audit.audit import Plan
+from crosscheck.audit.audit import AuditPlan
 from crosscheck.audit.judges import bounds
 from crosscheck.audit.judges.table import RIVALS, load
 from crosscheck.exact import oracle
@@ -19,7 +19,7 @@ CASES = [(8, "identity"), (13, "sigmoid"), (16, "sigmoid"), (17, "identity"), (2
 
 
 def case_of(index, reading, dtype="float64"):
-    return Plan(15, 0, dtype).case(index, reading)
+    return AuditPlan(15, 0, dtype).case(index, reading)
 
 
 def balls(array):

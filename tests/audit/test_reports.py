@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crosscheck.audit import command, findings
-from crosscheck.audit.audit import Plan, audit
+from crosscheck.audit.audit import AuditPlan, audit
 from crosscheck.audit.reports import (
     github,
     html,
@@ -26,7 +26,7 @@ from crosscheck.paper.unprinted import UNPRINTED
 
 @pytest.fixture(scope="module")
 def found():
-    return {**audit(Plan(15), judges=[]), "command": "crosscheck audit"}
+    return {**audit(AuditPlan(15), judges=[]), "command": "crosscheck audit"}
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from support.browser import CHROMIUM, DRIVER, browser
 
-from crosscheck.audit.audit import Plan, audit
+from crosscheck.audit.audit import AuditPlan, audit
 from crosscheck.audit.reports import html
 
 pytestmark = pytest.mark.skipif(
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "audit.html"
     path.write_text(
-        html.text({**audit(Plan(15), judges=[]), "command": "crosscheck audit"}),
+        html.text({**audit(AuditPlan(15), judges=[]), "command": "crosscheck audit"}),
         encoding="utf-8",
     )
     return path

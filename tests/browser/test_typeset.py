@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from crosscheck.audit.audit import Plan, audit
+from crosscheck.audit.audit import AuditPlan, audit
 from crosscheck.audit.reports import latex as audit_latex
 from crosscheck.reports import written
 from crosscheck.reports.formats import latex
@@ -45,7 +45,7 @@ def test_the_table_of_a_run_is_set_within_the_text(made, tmp_path):
 
 
 def test_the_audit_is_set_within_the_text(tmp_path):
-    found = {**audit(Plan(15), judges=[]), "command": "crosscheck audit"}
+    found = {**audit(AuditPlan(15), judges=[]), "command": "crosscheck audit"}
     log = log_of(tmp_path, audit_latex.text(found), "amsmath,booktabs,longtable")
     assert "Overfull" not in log
 

@@ -15,7 +15,7 @@ from crosscheck.programs.evaluate import evaluate
 from crosscheck.programs.frontends.jax.subject import owns, subject
 from crosscheck.programs.program import Unreadable
 from crosscheck.programs.trial import judge, stages
-from crosscheck.programs.trial.judge import Exact
+from crosscheck.programs.trial.judge import ExactProgram
 from crosscheck.programs.trial.trial import Trial
 
 THOROUGH = (
@@ -132,7 +132,7 @@ def test_modes_and_stages(name, mode):
     assert replayed.wrong is None
     numbers = one.numbers(mode, given)
     shown = (*numbers.values, *numbers.derivatives)
-    exact = Exact(program, [*one.arrays, *given])
+    exact = ExactProgram(program, [*one.arrays, *given])
     for got, place, bound in zip(
         shown, program.outputs, exact.bound(one.promise(mode)), strict=True
     ):
@@ -316,7 +316,7 @@ def test_our_derivative_evaluates_to_the_rule_of_jax():
     given = Trial(one).given("reverse")
     ours = judge.derivative(one.primal(), "reverse", one.wrt)
     values = evaluate(ours, [*one.arrays, *given], np.longdouble)
-    theirs = Exact(one.rule("reverse"), [*one.arrays, *given])
+    theirs = ExactProgram(one.rule("reverse"), [*one.arrays, *given])
     bounds = theirs.bound(one.promise("reverse"))
     for number, place, bound in zip(ours.outputs, theirs.program.outputs, bounds, strict=True):
         assert np.all(np.abs(values[number] - theirs.values[place]) <= bound)

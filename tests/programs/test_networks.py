@@ -17,7 +17,7 @@ from crosscheck.programs.derive import reverse
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.evaluate import evaluate
 from crosscheck.programs.program import Builder
-from crosscheck.programs.trial.judge import Exact
+from crosscheck.programs.trial.judge import ExactProgram
 
 NETS = Distribution(layers=(2, 5), widths=(1, 12), samples=(1, 12))
 SIGMOIDAL = {"sigmoid": "logistic", "tanh": "tanh"}
@@ -48,7 +48,7 @@ def tensors_of(case):
 
 def gradient_of(case):
     """G: the reverse form of the net's program, at its weights and biases."""
-    return Exact(reverse(program_of(case)), [*tensors_of(case), np.ones(())])
+    return ExactProgram(reverse(program_of(case)), [*tensors_of(case), np.ones(())])
 
 
 def distances(case, enclosed, wrong=1.0):

@@ -98,7 +98,7 @@ def test_networks_have_the_same_report():
 def test_names_cannot_act_in_the_page():
     report = crosscheck.gradcheck(value, np.ones(2), gradient=slope(1.0))
     errors = report.errors.assign(tensor="<img src=x onerror=alert(1)>")
-    told = fragment.Told(errors, outcome.DEFECT, "<b>", "<script>")
+    told = fragment.ToldFinding(errors, outcome.DEFECT, "<b>", "<script>")
     text = fragment.fragment(told)
     assert "<img" not in text
     assert "<script" not in text

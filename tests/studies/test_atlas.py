@@ -9,7 +9,7 @@ import pytest
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.studies.atlas import catalogue, points, rulings
 from crosscheck.studies.atlas.definition import Exact, agrees, exact
-from crosscheck.studies.atlas.examine import Trial, Truth, examine
+from crosscheck.studies.atlas.examine import FunctionTrial, Truth, examine
 from crosscheck.studies.atlas.mathematics import functions as e, jets as j
 
 F64 = FORMATS["float64"]
@@ -113,7 +113,7 @@ def test_bisection_finds_the_first_number_of_its_kind():
 
 def trial(function, framework, dtype="float64"):
     ((name, (call,)),) = catalogue.chosen(function, framework).items()
-    return examine(Trial(call, dtype, Truth(catalogue.all_definitions()[name])))
+    return examine(FunctionTrial(call, dtype, Truth(catalogue.all_definitions()[name])))
 
 
 def test_expm1_loses_its_derivative_in_the_tail():

@@ -27,7 +27,7 @@ from crosscheck.bounds import float64
 from crosscheck.networks.network import Array, Case
 
 
-class Network(NamedTuple):
+class BoundedNetwork(NamedTuple):
     """A case as the bound knows it: z, a, slopes σ′ by layer, and σ(z) with its slopes."""
 
     z: dict[int, Uncertain]
@@ -58,16 +58,16 @@ def _finished(error: Array | None) -> Array:
     return np.where(np.isnan(finished), np.inf, finished)
 
 
-def _values(network: Network, kind: str) -> list[tuple[int, Uncertain]]:
+def _values(network: BoundedNetwork, kind: str) -> list[tuple[int, Uncertain]]:
     parts = {"z": network.z, "a": network.a, "s": network.s}[kind]
     return [(l, x) for l, x in parts.items() if x.error is not None]
 
 
-def _network(case: Case, rules: Rules) -> Network:
+def _network(case: Case, rules: Rules) -> BoundedNetwork:
     """z, a and slopes with their errors, layer by layer."""
     trace = float64.evaluate(case)
     weights = {l: np.abs(w.astype(np.float64)) for l, w in enumerate(case.weights, 2)}
-    network = Network({}, {1: rules.known(trace.activations[0], None)}, {}, {}, {}, weights)
+    network = BoundedNetwork({}, {1: rules.known(trace.activations[0], None)}, {}, {}, {}, weights)
     for l, name in enumerate(case.architecture.activations, 2):
         bias = np.abs(case.biases[l - 2].astype(np.float64))
         w = rules.known(weights[l], None)
@@ -100,7 +100,7 @@ def _spread(x: Uncertain, *axes: int) -> Uncertain:
     return Uncertain(np.expand_dims(x.size, axes), error)
 
 
-def _jacobians(case: Case, network: Network) -> dict[str, Paths]:
+def _jacobians(case: Case, network: BoundedNetwork) -> dict[str, Paths]:
     """M and P of every Jacobian that an equation speaks of."""
     layers = case.architecture.layers
     found: dict[str, Paths] = {}
@@ -119,7 +119,7 @@ def _jacobians(case: Case, network: Network) -> dict[str, Paths]:
     return found
 
 
-def _pushed(source: str, start: int, local: Paths, network: Network) -> dict[str, Paths]:
+def _pushed(source: str, start: int, local: Paths, network: BoundedNetwork) -> dict[str, Paths]:
     """Paths from a source on to every layer above; `local` is (D, n_start, …)."""
     found = {f"a{start}/{source}": local}
     most, propagated = local
@@ -132,7 +132,7 @@ def _pushed(source: str, start: int, local: Paths, network: Network) -> dict[str
     return found
 
 
-def _residual(case: Case, network: Network, rules: Rules) -> Uncertain:
+def _residual(case: Case, network: BoundedNetwork, rules: Rules) -> Uncertain:
     """a^N - expected and its error: a subtraction's own rounding included."""
     output = network.a[case.architecture.layers]
     assert output.error is not None
@@ -143,7 +143,7 @@ def _residual(case: Case, network: Network, rules: Rules) -> Uncertain:
 
 
 def _costs(
-    case: Case, network: Network, rules: Rules, jacobians: dict[str, Paths]
+    case: Case, network: BoundedNetwork, rules: Rules, jacobians: dict[str, Paths]
 ) -> dict[str, Paths]:
     """M and P of the cost and its gradient: 1/D Σ_i Σ_j of paths that end in a residual."""
     residual = _residual(case, network, rules)
@@ -171,7 +171,7 @@ def _roundings(case: Case) -> int:
     return per_layer + case.samples * widths[-1] + 8
 
 
-def _amplification(case: Case, network: Network) -> float:
+def _amplification(case: Case, network: BoundedNetwork) -> float:
     """A: what an error of one intermediate may be multiplied by on its way to the result."""
     factors = [w.sum() for w in network.weights.values()]
     factors += [x.most.sum() for x in network.a.values()]

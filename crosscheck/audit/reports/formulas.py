@@ -13,7 +13,7 @@ LETTERS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
 """SVG's path commands for matplotlib's path codes."""
 
 
-class Outline(NamedTuple):
+class Drawing(NamedTuple):
     """The body of an SVG, y downwards, baseline at 0, 100 units an em, and the box around it."""
 
     body: str
@@ -28,7 +28,7 @@ class Formulas:
 
     def __init__(self) -> None:
         self._glyphs: dict[str, tuple[str, str]] = {}
-        self._outlines: dict[str, Outline] = {}
+        self._outlines: dict[str, Drawing] = {}
 
     @property
     def defs(self) -> str:
@@ -58,13 +58,13 @@ class Formulas:
             f"{outline.body}</g>"
         )
 
-    def outline(self, latex: str) -> Outline:
+    def outline(self, latex: str) -> Drawing:
         """A formula's outline, made of references to glyphs."""
         if latex not in self._outlines:
             self._outlines[latex] = self._set(latex)
         return self._outlines[latex]
 
-    def _set(self, latex: str) -> Outline:
+    def _set(self, latex: str) -> Drawing:
         import matplotlib
         from matplotlib.font_manager import FontProperties
         from matplotlib.textpath import text_to_path
@@ -88,7 +88,7 @@ class Formulas:
             boxes.append(np.asarray(vertices))
         low, high = np.min(np.vstack(boxes), axis=0), np.max(np.vstack(boxes), axis=0)
         left, above = int(low[0]) - 3, int(-high[1]) - 4
-        return Outline(
+        return Drawing(
             "".join(parts), left, above, int(high[0]) + 3 - left, int(-low[1]) + 5 - above
         )
 

@@ -22,7 +22,7 @@ from crosscheck.arithmetic.costs import COSTS
 from crosscheck.arithmetic.rounding_rules import Rules, Uncertain
 from crosscheck.bounds import float64
 from crosscheck.bounds.fast.batched_rules import Entries, Shapes, add_negligible, rounding_of
-from crosscheck.bounds.records import Bound, Limits
+from crosscheck.bounds.records import Bound, GradientBounds
 from crosscheck.networks.network import Array, Case
 
 
@@ -32,14 +32,14 @@ def supports(case: Case) -> bool:
     return not any(ACTIVATIONS[name].kinks for name in names)
 
 
-def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[Limits | None]:
+def evaluate(cases: Sequence[Case], rules: Sequence[Rules]) -> list[GradientBounds | None]:
     """The gradients of these cases and their bounds by each of the rules, as `bound.by_rules`.
 
     The cases have one dtype, the same activations and one cost. None where a quantity
     may overflow, or errors are so large that magnitudes need more room: those are for `bound`.
     """
     order = sorted(range(len(cases)), key=lambda i: -cases[i].architecture.layers)
-    limits: list[Limits | None] = [None] * len(cases)
+    limits: list[GradientBounds | None] = [None] * len(cases)
     with np.errstate(all="ignore"):
         for place, one in zip(order, Pass([cases[i] for i in order], rules).run(), strict=True):
             limits[place] = one
@@ -133,7 +133,7 @@ class Pass:
         self.largest = float(np.min(flat.largest))
         self.safe = self.rounding.together.safe / self.unscaled
 
-    def run(self) -> Iterator[Limits | None]:
+    def run(self) -> Iterator[GradientBounds | None]:
         """What was found of each network, in the order of the pass."""
         passes: list[Passed] = []
         below: list[Entries] = []
@@ -153,14 +153,14 @@ class Pass:
             mine = [gradients[j][i] for j in range(depth - 1, -1, -1)]
             yield self._limits(case, np.concatenate(mine, axis=1), i) if certain else None
 
-    def _limits(self, case: Case, rows: Array, i: int) -> Limits:
+    def _limits(self, case: Case, rows: Array, i: int) -> GradientBounds:
         """`rows` are the values of all tensors, and E by each rule."""
         rows[1:] *= rounding_rules.EVALUATION_SLACK
         kinks = [0] * len(case.architecture.tensor_names)
         growth = float(self.growth[i])
         gradient, *errors = map(case.architecture.split, rows)
         bounds = [Bound(of, None, kinks, growth) for of in errors]
-        return Limits(gradient, bounds, self.least[i])
+        return GradientBounds(gradient, bounds, self.least[i])
 
     def _watch(self, level: Level, shapes: Shapes, error: Array, names: Sequence[str]) -> Array:
         """Mark the networks where something may overflow; the largest E of each.

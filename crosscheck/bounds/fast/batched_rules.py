@@ -74,7 +74,7 @@ NEGLIGIBLE = 2.0**-40
 """A share of E: what stays below it is added by its largest value, not entry by entry."""
 
 
-class Rounding:
+class BatchedRounding:
     """The rules, for arrays (V, total), of which each matrix has its own number of terms."""
 
     def __init__(self, rules: Sequence[Rules]) -> None:
@@ -168,6 +168,6 @@ def add_negligible(error: Array, shapes: Shapes, most: Array) -> list[int]:
 
 
 @lru_cache
-def rounding_of(rules: tuple[Rules, ...]) -> Rounding:
+def rounding_of(rules: tuple[Rules, ...]) -> BatchedRounding:
     """The rules side by side, with the factors of sums that they have been asked for."""
-    return Rounding(rules)
+    return BatchedRounding(rules)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class Origin(NamedTuple):
     """A function's file, the folder that it imports its neighbours from, and whose they are.
 
     `package` is the only one that counts as beside it, where others' packages lie there too.
@@ -41,7 +41,7 @@ def digest(text: str) -> str | None:
     return hashed.hexdigest()
 
 
-def locate(text: str) -> Place | None:
+def locate(text: str) -> Origin | None:
     """Where the function of "module:function" or "file.py:function" is; None if in no file.
 
     Nothing is imported for it.
@@ -49,14 +49,14 @@ def locate(text: str) -> Place | None:
     place = text.rpartition(":")[0]
     if place.endswith(".py"):
         file = Path(place).absolute()
-        return Place(file, file.parent) if file.is_file() else None
+        return Origin(file, file.parent) if file.is_file() else None
     parts = place.split(".")
     root = _root(parts[0])
     reached = list(_along(root, parts)) if root else []
     if root is None or not reached:
         return None
     installed = root.name in ("site-packages", "dist-packages", "lib-dynload")
-    return Place(reached[-1], root, parts[0] if installed else "")
+    return Origin(reached[-1], root, parts[0] if installed else "")
 
 
 def _root(name: str) -> Path | None:
@@ -72,7 +72,7 @@ def _root(name: str) -> Path | None:
     return Path(spec.origin).parent if spec.has_location and spec.origin else None
 
 
-def files(place: Place) -> list[Path]:
+def files(place: Origin) -> list[Path]:
     """The function's file and all that it imports from beside it, and so on; sorted."""
     reached: set[Path] = set()
     waiting = [place.file]
@@ -84,7 +84,7 @@ def files(place: Place) -> list[Path]:
     return sorted(reached)
 
 
-def _imported(path: Path, place: Place) -> Iterator[Path]:
+def _imported(path: Path, place: Origin) -> Iterator[Path]:
     """The files beside it that a file imports; none where it is no Python that can be read."""
     try:
         tree = ast.parse(path.read_bytes())
@@ -95,7 +95,7 @@ def _imported(path: Path, place: Place) -> Iterator[Path]:
             yield from _along(base, parts)
 
 
-def _names(node: ast.AST, path: Path, place: Place) -> Iterator[tuple[Path, Sequence[str]]]:
+def _names(node: ast.AST, path: Path, place: Origin) -> Iterator[tuple[Path, Sequence[str]]]:
     """(folder, dotted name) of each module that a statement may import."""
     if isinstance(node, ast.Import):
         for alias in node.names:
@@ -113,7 +113,7 @@ def _names(node: ast.AST, path: Path, place: Place) -> Iterator[tuple[Path, Sequ
             yield base, [*within, alias.name]
 
 
-def _beside(name: str, place: Place) -> bool:
+def _beside(name: str, place: Origin) -> bool:
     return place.package in ("", name.partition(".")[0])
 
 

@@ -21,7 +21,7 @@ EPS = 1e-3
 
 
 @dataclass(frozen=True)
-class Operation:
+class RuleOperation:
     """An operation: its value, its right backward, and the shapes of its operands after the first.
 
     The first operand is (D, n); `others` gives the shapes of the rest from n.
@@ -185,16 +185,16 @@ def _rows(n: int) -> tuple[tuple[int, ...], ...]:
     return ((n,),)
 
 
-OPERATIONS: Mapping[str, Operation] = {
+OPERATIONS: Mapping[str, RuleOperation] = {
     operation.name: operation
     for operation in (
-        Operation("silu", _silu, _silu_back),
-        Operation("bias", _bias, _bias_back, _rows),
-        Operation("scale", _scaled, _scaled_back, _rows),
-        Operation("layer norm", _normed(-1), _normed_back(-1)),
-        Operation("batch norm", _normed(0), _normed_back(0)),
-        Operation("softmax", _softmax, _softmax_back),
-        Operation("gelu", _gelu_tanh, _gelu_tanh_back),
+        RuleOperation("silu", _silu, _silu_back),
+        RuleOperation("bias", _bias, _bias_back, _rows),
+        RuleOperation("scale", _scaled, _scaled_back, _rows),
+        RuleOperation("layer norm", _normed(-1), _normed_back(-1)),
+        RuleOperation("batch norm", _normed(0), _normed_back(0)),
+        RuleOperation("softmax", _softmax, _softmax_back),
+        RuleOperation("gelu", _gelu_tanh, _gelu_tanh_back),
     )
 }
 """Operations whose rules people write, by name."""
@@ -314,7 +314,7 @@ def find(name: str) -> RuleMistake:
     raise ValueError(f"unknown mistake {name!r}: known are {', '.join(m.name for m in MISTAKES)}")
 
 
-def in_torch(operation: Operation, backward: Backward) -> Callable[..., Any]:
+def in_torch(operation: RuleOperation, backward: Backward) -> Callable[..., Any]:
     """The operation as an autograd.Function with this backward."""
     import torch
 
@@ -337,7 +337,7 @@ def in_torch(operation: Operation, backward: Backward) -> Callable[..., Any]:
     return applied
 
 
-def in_jax(operation: Operation, backward: Backward) -> Callable[..., Any]:
+def in_jax(operation: RuleOperation, backward: Backward) -> Callable[..., Any]:
     """The operation as a custom_vjp with this backward."""
     import jax
     import jax.numpy as jnp

@@ -37,7 +37,7 @@ def derivative(primal: Program, mode: str, wrt: Sequence[int]) -> Program:
 
 
 @dataclass(eq=False)
-class Exact:
+class ExactProgram:
     """A program at its inputs: values, enclosed outputs, and the bound of an engine's rounding."""
 
     program: Program
@@ -74,7 +74,7 @@ class Exact:
 
 
 @dataclass(frozen=True, eq=False)
-class Ruling:
+class OutputRuling:
     """What is known of a rule at an output: `status`, and where it is wrong by how much.
 
     `times` is Q over G where that is the same number in every entry; `source` is what told.
@@ -86,11 +86,11 @@ class Ruling:
     source: str = ""
 
 
-def rule_of(exact: Exact, rule: Exact | None) -> list[Ruling]:
+def rule_of(exact: ExactProgram, rule: ExactProgram | None) -> list[OutputRuling]:
     """Whether Q is G, output by output, in exact arithmetic."""
     count = len(exact.program.outputs)
     if rule is None:
-        return [Ruling(OPAQUE)] * count
+        return [OutputRuling(OPAQUE)] * count
     first = exact.enclosed, rule.enclosed
     rulings = [_compared(*first, place) for place in range(count)]
     unsure = [r.status != SAME or _is_wide(*first, p) for p, r in enumerate(rulings)]
@@ -105,7 +105,9 @@ def rule_of(exact: Exact, rule: Exact | None) -> list[Ruling]:
     return rulings
 
 
-def _but_for_literals(exact: Exact, rule: Exact, rulings: list[Ruling]) -> list[Ruling]:
+def _but_for_literals(
+    exact: ExactProgram, rule: ExactProgram, rulings: list[OutputRuling]
+) -> list[OutputRuling]:
     """Wrong is only what stays wrong where numbers in code are any that round to them."""
     if exact.affordable and rule.affordable:
         bits = reference.BITS[0]
@@ -119,12 +121,12 @@ def _but_for_literals(exact: Exact, rule: Exact, rulings: list[Ruling]) -> list[
     ]
 
 
-def _compared(exact: Enclosed, rule: Enclosed, place: int) -> Ruling:
+def _compared(exact: Enclosed, rule: Enclosed, place: int) -> OutputRuling:
     apart = rule.apart(exact, place)
     if apart.any():
-        return Ruling(WRONG, apart, _times(exact, rule, place), rule.source)
+        return OutputRuling(WRONG, apart, _times(exact, rule, place), rule.source)
     known = np.isfinite(exact.radius[place]) & np.isfinite(rule.radius[place])
-    return Ruling(SAME if known.all() else OPEN, source=rule.source)
+    return OutputRuling(SAME if known.all() else OPEN, source=rule.source)
 
 
 def _is_wide(exact: Enclosed, rule: Enclosed, place: int) -> bool:
@@ -207,7 +209,7 @@ class Yardstick:
     exact: Enclosed
     allowed: Sequence[Array]
     rule: Enclosed | None
-    rulings: Sequence[Ruling]
+    rulings: Sequence[OutputRuling]
     proves: bool
     """Whether a number beyond the bound is proved wrong: it is the bound of Q, or of a promise."""
 
@@ -290,7 +292,9 @@ class _State:
             return float(np.median(width / np.abs(self.exact[there])))
 
 
-def _wrong_rule(yardstick: Yardstick, place: int, state: _State, ruling: Ruling) -> tuple[str, str]:
+def _wrong_rule(
+    yardstick: Yardstick, place: int, state: _State, ruling: OutputRuling
+) -> tuple[str, str]:
     """The rule is wrong, and that is what was computed, if Q gives the engine's numbers."""
     assert yardstick.rule is not None
     off = _distance(state.numbers, yardstick.rule.middle[place])
@@ -311,7 +315,7 @@ def in_words(times: float | None) -> str:
     return f": it gives {times:.6g} times the derivative"
 
 
-def _numbers(state: _State, ruling: Ruling, proves: bool) -> tuple[str, str]:
+def _numbers(state: _State, ruling: OutputRuling, proves: bool) -> tuple[str, str]:
     if state.beyond.any():
         finite = np.isfinite(state.numbers[state.beyond]).all()
         reason = "beyond the bound" if finite else "not a finite number"

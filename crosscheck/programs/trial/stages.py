@@ -131,8 +131,8 @@ def _wrong_by_itself(rule: CustomRule, seed: int) -> str | None:
     else:
         given = [generator.standard_normal(operation.shape) for operation in extra]
     arrays = [*rule.inputs, *given]
-    exact = judge.Exact(ours, arrays)
-    recorded = judge.Exact(rule.rule, arrays)
+    exact = judge.ExactProgram(ours, arrays)
+    recorded = judge.ExactProgram(rule.rule, arrays)
     for ruling in judge.rule_of(exact, recorded):
         if ruling.status == judge.WRONG:
             return "another derivative" + judge.in_words(ruling.times)

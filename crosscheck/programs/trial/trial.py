@@ -15,7 +15,7 @@ from crosscheck.programs.frontends.theirs import raised_by_theirs
 from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.reference import Enclosed
 from crosscheck.programs.trial import judge, noise, stages
-from crosscheck.programs.trial.judge import Exact, Findings, Yardstick
+from crosscheck.programs.trial.judge import ExactProgram, Findings, Yardstick
 from crosscheck.programs.trial.repair import first_wrong_value
 from crosscheck.programs.trial.stages import Stage
 
@@ -44,7 +44,7 @@ class Unsteady(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedMode:
     """One mode: its leaves judged, what is wrong by itself, and notes, a sentence each."""
 
     mode: str
@@ -73,8 +73,8 @@ class Trial:
     operands: str | None = None
     intended: frozenset[str] = frozenset()
     seed: int = 0
-    _exact: dict[str, Exact] = field(default_factory=dict)
-    _rules: dict[tuple[int, str], Exact] = field(default_factory=dict)
+    _exact: dict[str, ExactProgram] = field(default_factory=dict)
+    _rules: dict[tuple[int, str], ExactProgram] = field(default_factory=dict)
     _replays: dict[str, stages.Replay] = field(default_factory=dict)
 
     @cached_property
@@ -96,12 +96,12 @@ class Trial:
             given = cotangents.drawn(leaves, self.seed, scalar_is_one=not forward)
         return cotangents.OF_HABIT.get(mode, list)(given)
 
-    def exact(self, mode: str) -> Exact:
+    def exact(self, mode: str) -> ExactProgram:
         """G at the arguments. Raises Unreadable."""
         kind = mode if mode.startswith(judge.FORWARD) or mode in cotangents.OF_HABIT else ""
         if kind not in self._exact:
             derived = judge.derivative(self.primal, mode, list(self.subject.wrt))
-            self._exact[kind] = Exact(derived, [*self.subject.arrays, *self.given(mode)])
+            self._exact[kind] = ExactProgram(derived, [*self.subject.arrays, *self.given(mode)])
         return self._exact[kind]
 
     @property
@@ -118,14 +118,14 @@ class Trial:
             operands=self.operands or own.operands,
         )
 
-    def judge(self, mode: str) -> Judged:
+    def judge(self, mode: str) -> JudgedMode:
         """The mode's verdicts. What the function itself raises is kept as the cause."""
         started = time.perf_counter()
         given = self.given(mode)
         try:
             numbers = self.subject.numbers(mode, given)
         except Unreadable as why:
-            return Judged(mode, (), status="unsupported", message=str(why))
+            return JudgedMode(mode, (), status="unsupported", message=str(why))
         except (Exception, SystemExit) as error:  # the user's own code, which may even exit
             if isinstance(error, (ValueError, TypeError)) and not raised_by_theirs(error):
                 raise  # a sentence on what it returned
@@ -144,7 +144,7 @@ class Trial:
             findings = self._by_stages(mode, rule, findings)
         wrong = self._places(mode, findings, rule)
         findings, waived = self._but_intended(findings, wrong)
-        return Judged(mode, findings, wrong, [*notes, *waived], seconds)
+        return JudgedMode(mode, findings, wrong, [*notes, *waived], seconds)
 
     def _require_steady(self) -> None:
         """Raises Unsteady where two calls give what no two evaluations of one function give."""
@@ -180,7 +180,7 @@ class Trial:
             for leaf, (plain, width) in zip(self.leaves(mode), allowed, strict=True)
         ]
 
-    def _rule(self, mode: str) -> tuple[Exact | None, list[str]]:
+    def _rule(self, mode: str) -> tuple[ExactProgram | None, list[str]]:
         """Q at the arguments, or why it cannot be read."""
         try:
             program = self.subject.rule(mode)
@@ -188,10 +188,10 @@ class Trial:
             return None, [f"the rule itself is not on trial in mode {mode}: {why}"]
         key = id(program), mode if mode in cotangents.OF_HABIT else ""
         if key not in self._rules:
-            self._rules[key] = Exact(program, [*self.subject.arrays, *self.given(mode)])
+            self._rules[key] = ExactProgram(program, [*self.subject.arrays, *self.given(mode)])
         return self._rules[key], []
 
-    def _yardstick(self, mode: str, rule: Exact | None) -> Yardstick:
+    def _yardstick(self, mode: str, rule: ExactProgram | None) -> Yardstick:
         exact, promise = self.exact(mode), self.promise(mode)
         rulings = judge.rule_of(exact, rule)
         if self.standard is not None:
@@ -213,7 +213,7 @@ class Trial:
             program = self.standard.rule(plain)
         except Unreadable:
             return allowed
-        other = Exact(program, [*self.subject.arrays, *self.given(mode)]).bound(promise)
+        other = ExactProgram(program, [*self.subject.arrays, *self.given(mode)]).bound(promise)
         return [np.maximum(one, two) for one, two in zip(allowed, other, strict=True)]
 
     def _findings(self, mode: str, yardstick: Yardstick, numbers: Numbers) -> list[Findings]:
@@ -239,7 +239,7 @@ class Trial:
         return [*values, *(self.subject.inputs[place] for place in self.subject.wrt)]
 
     def _by_noise(
-        self, mode: str, rule: Exact, yardstick: Yardstick, findings: list[Findings]
+        self, mode: str, rule: ExactProgram, yardstick: Yardstick, findings: list[Findings]
     ) -> list[Findings]:
         """Right as far as B tells, and suspect where independent roundings do not add up to it."""
         open_to_doubt = any(_is_open(one) for one in findings)
@@ -258,7 +258,7 @@ class Trial:
             for one, share in zip(findings, shares, strict=True)
         ]
 
-    def _by_stages(self, mode: str, rule: Exact, findings: list[Findings]) -> list[Findings]:
+    def _by_stages(self, mode: str, rule: ExactProgram, findings: list[Findings]) -> list[Findings]:
         """Where B says nothing: right operations that make up a right rule give right numbers."""
         if not any(one.reason == judge.NO_POWER for one in findings):
             return findings
@@ -284,7 +284,9 @@ class Trial:
             )
         return self._replays[mode]
 
-    def _places(self, mode: str, findings: Sequence[Findings], rule: Exact | None) -> list[Stage]:
+    def _places(
+        self, mode: str, findings: Sequence[Findings], rule: ExactProgram | None
+    ) -> list[Stage]:
         """Where it goes wrong, looked for only where something does."""
         wrong = [one for one in findings if one.verdict in ("DEFECT", "SUSPECT")]
         if not wrong:
@@ -300,7 +302,9 @@ class Trial:
         first = self._replay(mode).wrong
         return [first] if first else []
 
-    def _wrong_line(self, mode: str, rule: Exact, findings: Sequence[Findings]) -> list[Stage]:
+    def _wrong_line(
+        self, mode: str, rule: ExactProgram, findings: Sequence[Findings]
+    ) -> list[Stage]:
         """The operation of Q whose exact value would make the wrong leaves right."""
         exact = self.exact(mode)
         if reference.size(rule.program) > REPAIRED_ENTRIES:
@@ -342,10 +346,10 @@ def _is_open(one: Findings) -> bool:
     return one.verdict in DOUBTED and not one.is_rule
 
 
-def failed(mode: str, error: BaseException) -> Judged:
+def failed(mode: str, error: BaseException) -> JudgedMode:
     """A mode in which the function raised; the exception with its traceback is the cause."""
     said = f"{type(error).__name__}: {error}"
-    return Judged(mode, (), status="error", message=said, cause=error)
+    return JudgedMode(mode, (), status="error", message=said, cause=error)
 
 
 def _at(rule: Stage, line: Sequence[Stage]) -> Stage:
@@ -355,5 +359,5 @@ def _at(rule: Stage, line: Sequence[Stage]) -> Stage:
     return Stage(f"{rule.name}, {line[0].name}", line[0].source, f"{rule.reason}; {line[0].reason}")
 
 
-def _loose(rule: Exact | None) -> Enclosed | None:
+def _loose(rule: ExactProgram | None) -> Enclosed | None:
     return None if rule is None else rule.enclosed

@@ -26,7 +26,7 @@ KINDS = {outcome.OK: "good", outcome.DEFECT: "bad", outcome.FAILED: "bad"}
 """Colours of the verdict; everything else is not certain."""
 
 
-class Told(NamedTuple):
+class ToldFinding(NamedTuple):
     """What there is to show: rows, the exit status, a sentence that counts, and the message."""
 
     errors: pd.DataFrame
@@ -44,17 +44,17 @@ class Mark(NamedTuple):
     title: str
 
 
-def fragment(told: Told) -> str:
+def fragment(told: ToldFinding) -> str:
     """The report as HTML that may stand in a notebook's output."""
     return _rendered(told, whole=False)
 
 
-def document(told: Told) -> str:
+def document(told: ToldFinding) -> str:
     """The same as a page of its own."""
     return _rendered(told, whole=True)
 
 
-def _rendered(told: Told, whole: bool) -> str:
+def _rendered(told: ToldFinding, whole: bool) -> str:
     import jinja2
 
     source = resources.files("crosscheck.reports") / "templates" / "fragment.html.j2"
@@ -78,7 +78,7 @@ def _rendered(told: Told, whole: bool) -> str:
     return visible(page)
 
 
-def _word(told: Told) -> str:
+def _word(told: ToldFinding) -> str:
     """The verdict; a function that raised is no engine that failed."""
     return "An error was raised" if told.status == outcome.FAILED else words.WORDS[told.status]
 

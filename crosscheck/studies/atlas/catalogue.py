@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from crosscheck.results.disk import files
 from crosscheck.studies.atlas import definitions
-from crosscheck.studies.atlas.definition import Broken, Call, Definition
+from crosscheck.studies.atlas.definition import BrokenDefinition, Definition, PublicCall
 
 GROUP = "crosscheck.definitions"
 
@@ -30,7 +30,7 @@ def all_definitions() -> Mapping[str, Definition]:
     known: dict[str, Definition] = {}
     for definition in (*_ours(), *_theirs()):
         if definition.name in known:
-            raise Broken(f"two definitions are called {definition.name!r}")
+            raise BrokenDefinition(f"two definitions are called {definition.name!r}")
         known[definition.name] = definition
     return MappingProxyType(known)
 
@@ -55,15 +55,19 @@ def _theirs() -> Iterable[Definition]:
         try:
             table = tuple(point.load())
         except Exception as error:
-            raise Broken(f"{point.name} ({point.value}) {type(error).__name__}: {error}") from None
+            raise BrokenDefinition(
+                f"{point.name} ({point.value}) {type(error).__name__}: {error}"
+            ) from None
         for definition in table:
             if not isinstance(definition, Definition):
                 kind = type(definition).__name__
-                raise Broken(f"{point.name} ({point.value}) has a {kind}, not a Definition")
+                raise BrokenDefinition(
+                    f"{point.name} ({point.value}) has a {kind}, not a Definition"
+                )
             yield definition
 
 
-def chosen(name: str | None = None, framework: str | None = None) -> dict[str, list[Call]]:
+def chosen(name: str | None = None, framework: str | None = None) -> dict[str, list[PublicCall]]:
     """Calls by definition; `name` is a definition's, or a public name, whole or its last part.
 
     Raises ValueError for a name that is not known, with the nearest.
@@ -84,7 +88,7 @@ def chosen(name: str | None = None, framework: str | None = None) -> dict[str, l
     raise ValueError(_unknown(name))
 
 
-def _is_called(call: Call, name: str | None) -> bool:
+def _is_called(call: PublicCall, name: str | None) -> bool:
     if name is None or name in (call.function, call.definition):
         return True
     parts = call.function.split(".")

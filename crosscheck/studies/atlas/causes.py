@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic.formats import FORMATS, Array
-from crosscheck.studies.atlas.definition import Call
+from crosscheck.studies.atlas.definition import PublicCall
 from crosscheck.studies.atlas.engines import ROWS, function
 
 POLES = ("div", "reciprocal", "rsqrt", "log", "pow", "integer_pow", "atanh", "digamma", "lgamma")
@@ -46,7 +46,7 @@ Step = tuple[str, Sequence[Array], Sequence[Array]]
 """An operation: its name, operands, results."""
 
 
-def seen(call: Call, dtype: str, at: float, vector: bool = False) -> Happened:
+def seen(call: PublicCall, dtype: str, at: float, vector: bool = False) -> Happened:
     """What happens in the framework's derivative at this point; nothing where it cannot be seen.
 
     With `vector` the point is repeated, as in the snippet of that kind.

@@ -17,14 +17,14 @@ from crosscheck.studies.atlas import engines, rulings
 from crosscheck.studies.atlas.definition import FRAMEWORKS
 from crosscheck.studies.atlas.examine import Examined, Row
 from crosscheck.studies.atlas.reports import markdown, page
-from crosscheck.studies.atlas.run import Asked, run
+from crosscheck.studies.atlas.run import AtlasOptions, run
 
 OK, WORSE = 0, 1
 
 COLUMNS = Row._fields
 
 
-def main(asked: Asked, out: Path, compare: Path | None, name: str, console: Console) -> int:
+def main(asked: AtlasOptions, out: Path, compare: Path | None, name: str, console: Console) -> int:
     """Make the atlas, write out/name.{csv,parquet,md,html}; 1 where something is newly wrong.
 
     Raises ValueError for bad input, before anything is written.
@@ -57,7 +57,9 @@ def frame(examined: Sequence[Examined]) -> pd.DataFrame:
     return chosen.sort_values(keys, kind="stable")[list(COLUMNS)].reset_index(drop=True)
 
 
-def content(asked: Asked, examined: Sequence[Examined], absent: Sequence[str]) -> dict[str, Any]:
+def content(
+    asked: AtlasOptions, examined: Sequence[Examined], absent: Sequence[str]
+) -> dict[str, Any]:
     """What the reports show."""
     return {
         "cases": [case._asdict() | {"rows": [r._asdict() for r in case.rows]} for case in examined],
@@ -68,13 +70,13 @@ def content(asked: Asked, examined: Sequence[Examined], absent: Sequence[str]) -
     }
 
 
-def words(asked: Asked) -> str:
+def words(asked: AtlasOptions) -> str:
     """The line that makes the same atlas."""
     line = ["crosscheck atlas"]
     line += [f"--function {asked.function}"] if asked.function else []
     line += [f"--framework {asked.framework}"] if asked.framework else []
-    line += [f"--dtype {','.join(asked.dtypes)}"] if asked.dtypes != Asked().dtypes else []
-    line += [f"--{asked.density}"] if asked.density != Asked().density else []
+    line += [f"--dtype {','.join(asked.dtypes)}"] if asked.dtypes != AtlasOptions().dtypes else []
+    line += [f"--{asked.density}"] if asked.density != AtlasOptions().density else []
     return " ".join(line)
 
 

@@ -29,11 +29,11 @@ Formula = Callable[[Jet], Jet]
 Interval = tuple[float, float]
 
 
-class Broken(ValueError):
+class BrokenDefinition(ValueError):
     """A definition that cannot be used; the message says which and why."""
 
 
-class Call(NamedTuple):
+class PublicCall(NamedTuple):
     """One public function: its dotted name, and how it is called on `x`, a tensor or an array."""
 
     framework: str
@@ -78,10 +78,10 @@ class Definition:
     documented: Mapping[str, Documented] = field(default_factory=dict)
 
     @cached_property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[PublicCall, ...]:
         """Its names in the frameworks; each stands for a pair function × framework."""
         return tuple(
-            Call(framework, name, expression, self.name, self.documented.get(name))
+            PublicCall(framework, name, expression, self.name, self.documented.get(name))
             for framework in FRAMEWORKS
             for expression in getattr(self, framework)
             for name in (public_name(framework, expression),)

@@ -10,7 +10,7 @@ import numpy as np
 
 from crosscheck.arithmetic.formats import FORMATS, Array
 from crosscheck.results.extras import require
-from crosscheck.studies.atlas.definition import Call
+from crosscheck.studies.atlas.definition import PublicCall
 
 BATCH = 512
 """Points of a call: JAX compiles once for each shape."""
@@ -31,7 +31,7 @@ class Answers(NamedTuple):
     slope: Array
 
 
-class Engine(Protocol):
+class AtlasEngine(Protocol):
     """Values and derivatives at points that the format holds."""
 
     def __call__(self, points: Array) -> Answers: ...
@@ -42,7 +42,7 @@ class Unable(Exception):
 
 
 @lru_cache(maxsize=32)
-def engine(call: Call, dtype: str, mode: str) -> Engine:
+def engine(call: PublicCall, dtype: str, mode: str) -> AtlasEngine:
     """How this framework differentiates the function in this format and mode.
 
     Raises Missing where the framework is not installed.
@@ -66,11 +66,11 @@ def flushes(framework: str, dtype: str) -> bool:
     """Whether the framework reads subnormal numbers as 0: what a product with 1 shows."""
     least = FORMATS[dtype].smallest_subnormal
     names = {"torch": "torch.mul(x, 1.5)", "jax": "jax.numpy.multiply(x, 1.5)"}
-    call = Call(framework, names[framework], names[framework], "product")
+    call = PublicCall(framework, names[framework], names[framework], "product")
     return float(engine(call, dtype, "reverse")(np.array([least])).value[0]) == 0
 
 
-def _guarded(evaluate: Callable[[Array], Answers]) -> Engine:
+def _guarded(evaluate: Callable[[Array], Answers]) -> AtlasEngine:
     """Batches of one size; what the framework raises becomes Unable."""
 
     def answer(points: Array) -> Answers:
@@ -185,7 +185,7 @@ ROWS = 32
 """Length of the vector in a snippet where a single number goes another way through the library."""
 
 
-def snippet(call: Call, dtype: str, at: float, truth: str, vector: bool = False) -> str:
+def snippet(call: PublicCall, dtype: str, at: float, truth: str, vector: bool = False) -> str:
     """Plain torch or jax that prints the derivative at this point beside the exact one."""
     write = {"torch": _torch_snippet, "jax": _jax_snippet}[call.framework]
     return "\n".join(write(call.expression, dtype, repr(at), truth, vector))
@@ -216,7 +216,7 @@ def _jax_snippet(expression: str, dtype: str, at: str, truth: str, vector: bool)
     ]
 
 
-def alone(call: Call, dtype: str, at: float, vector: bool = False) -> float:
+def alone(call: PublicCall, dtype: str, at: float, vector: bool = False) -> float:
     """The derivative at one point, computed as the snippet computes it."""
     f = function(call.framework, call.expression)
     if call.framework == "torch":

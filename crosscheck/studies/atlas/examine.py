@@ -12,10 +12,10 @@ from crosscheck.arithmetic.formats import FORMATS, Array, FloatFormat
 from crosscheck.studies.atlas import causes, engines, points as places, rulings
 from crosscheck.studies.atlas.causes import Happened
 from crosscheck.studies.atlas.definition import (
-    Broken,
-    Call,
+    BrokenDefinition,
     Definition,
     Exact,
+    PublicCall,
     agrees,
     exact,
 )
@@ -43,13 +43,15 @@ class Truth:
             return exact(self.definition.formula, at)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise Broken(f"the definition {self.definition.name!r} at {at!r}: {reason}") from error
+            raise BrokenDefinition(
+                f"the definition {self.definition.name!r} at {at!r}: {reason}"
+            ) from error
 
     def certify(self) -> None:
         """Raises Broken where the derivative is not that of the value: an error of a definition."""
         for at in places.sample(self.definition):
             if not agrees(self.definition.formula, at, self(at)):
-                raise Broken(
+                raise BrokenDefinition(
                     f"the definition {self.definition.name!r} does not enclose its derivative "
                     f"at {at!r}: an error of the definition, not of a framework"
                 )
@@ -103,10 +105,10 @@ class Examined(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
+class FunctionTrial:
     """A function of a framework in a format, and the truth about it."""
 
-    call: Call
+    call: PublicCall
     dtype: str
     truth: Truth
     density: str = "default"
@@ -171,7 +173,7 @@ class Judged(NamedTuple):
         )
 
 
-def examine(trial: Trial, modes: Sequence[str] | None = None) -> Examined:
+def examine(trial: FunctionTrial, modes: Sequence[str] | None = None) -> Examined:
     """Judge the function on the grid and where the grid shows that more is to be seen."""
     modes = engines.MODES[trial.call.framework] if modes is None else modes
     at = places.grid(trial.definition, trial.format, trial.density)
@@ -192,14 +194,14 @@ def examine(trial: Trial, modes: Sequence[str] | None = None) -> Examined:
     return _examined(trial, first, rows, failures)
 
 
-def _judge(trial: Trial, mode: str, at: Array) -> Judged:
+def _judge(trial: FunctionTrial, mode: str, at: Array) -> Judged:
     """Rulings at these points. Raises Unable."""
     answers = engines.engine(trial.call, trial.dtype, mode)(at)
     slopes = [trial.ruling(float(x), float(got)) for x, got in zip(at, answers.slope, strict=True)]
     return Judged(at, answers, slopes)
 
 
-def _refined(trial: Trial, mode: str, judged: Judged) -> Judged:
+def _refined(trial: FunctionTrial, mode: str, judged: Judged) -> Judged:
     """More points inside and around the bad ones, so that the worst is seen."""
     if trial.density == "quick":
         return judged
@@ -292,7 +294,7 @@ def _severity(judged: Judged, k: int) -> tuple[float, ...]:
     return ORDER.index(ruling.ruling), lost, ruling.size
 
 
-def _rows(trial: Trial, mode: str, judged: Judged, first: bool = False) -> list[Row]:
+def _rows(trial: FunctionTrial, mode: str, judged: Judged, first: bool = False) -> list[Row]:
     """Lines for each stretch, and one for each convention; thresholds in the `first` mode."""
     decided = judged.without(NEUTRAL)
     stretches = _stretches(decided)[:STRETCHES]
@@ -307,7 +309,7 @@ def _rows(trial: Trial, mode: str, judged: Judged, first: bool = False) -> list[
 
 
 def _rows_of(
-    trial: Trial, mode: str, judged: Judged, stretch: Stretch, threshold: float, first: bool
+    trial: FunctionTrial, mode: str, judged: Judged, stretch: Stretch, threshold: float, first: bool
 ) -> list[Row]:
     """The worst point of each ruling, and the special points among the bad."""
     worst = list(stretch.worst(judged).values())
@@ -318,7 +320,7 @@ def _rows_of(
     ]
 
 
-def _explained(trial: Trial, judged: Judged, stretch: Stretch, row: Row) -> Row:
+def _explained(trial: FunctionTrial, judged: Judged, stretch: Stretch, row: Row) -> Row:
     """The row with its cause, and the ruling that the cause makes of it."""
     if 0 < abs(row.at) < trial.flushed:
         return row._replace(cause="subnormal numbers are read as 0")
@@ -337,7 +339,7 @@ def _explained(trial: Trial, judged: Judged, stretch: Stretch, row: Row) -> Row:
     return row._replace(cause=happened[row.at].nan)
 
 
-def _documented(trial: Trial, row: Row) -> bool:
+def _documented(trial: FunctionTrial, row: Row) -> bool:
     """Whether the derivative is that of what the documentation says."""
     if trial.call.documented is None:
         return False
@@ -347,7 +349,7 @@ def _documented(trial: Trial, row: Row) -> bool:
 
 
 def _thresholds(
-    trial: Trial, mode: str, judged: Judged, stretches: Sequence[Stretch]
+    trial: FunctionTrial, mode: str, judged: Judged, stretches: Sequence[Stretch]
 ) -> list[float]:
     """For each stretch the first number that is as bad, at its end nearer to 0."""
     jumps = [_jump(judged, stretch) for stretch in stretches]
@@ -374,7 +376,7 @@ def _jump(judged: Judged, stretch: Stretch) -> tuple[float, float] | None:
     return min(telling, key=lambda jump: abs(jump[1]), default=None)
 
 
-def _row(trial: Trial, mode: str, judged: Judged, k: int, threshold: float) -> Row:
+def _row(trial: FunctionTrial, mode: str, judged: Judged, k: int, threshold: float) -> Row:
     """The line of one point."""
     x, got = float(judged.at[k]), float(judged.answers.slope[k])
     known, ruling = trial.truth(x), judged.slopes[k]
@@ -418,7 +420,7 @@ def _text(known: Exact) -> str:
 
 
 def _examined(
-    trial: Trial, first: Judged | None, rows: list[Row], failures: dict[str, str]
+    trial: FunctionTrial, first: Judged | None, rows: list[Row], failures: dict[str, str]
 ) -> Examined:
     call = trial.call
     counts: dict[str, int] = {}

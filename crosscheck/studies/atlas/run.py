@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from crosscheck.results import environment
 from crosscheck.results.disk import files
 from crosscheck.studies.atlas import catalogue, engines
-from crosscheck.studies.atlas.definition import FRAMEWORKS, Call
-from crosscheck.studies.atlas.examine import Examined, Row, Trial, Truth, examine
+from crosscheck.studies.atlas.definition import FRAMEWORKS, PublicCall
+from crosscheck.studies.atlas.examine import Examined, FunctionTrial, Row, Truth, examine
 
 SECONDS = 600
 """The longest that one function may take before it is given up."""
@@ -27,7 +27,7 @@ COMPUTING = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class AtlasOptions:
     """What is asked for; everything, where nothing is named."""
 
     function: str | None = None
@@ -36,23 +36,23 @@ class Asked:
     density: str = "default"
     jobs: int = 2
 
-    def calls(self) -> dict[str, list[Call]]:
+    def calls(self) -> dict[str, list[PublicCall]]:
         """By definition. Raises ValueError for what is not known."""
         if self.framework not in (None, *FRAMEWORKS):
             raise ValueError(f"unknown framework {self.framework!r}: known are torch, jax")
         return catalogue.chosen(self.function, self.framework)
 
 
-class Task(NamedTuple):
+class AtlasTask(NamedTuple):
     """One definition with its names in the frameworks: what a process does at once."""
 
     definition: str
-    calls: Sequence[Call]
-    asked: Asked
+    calls: Sequence[PublicCall]
+    asked: AtlasOptions
     journal: Path
 
 
-def cases(task: Task) -> Iterator[tuple[Call, str, Path]]:
+def cases(task: AtlasTask) -> Iterator[tuple[PublicCall, str, Path]]:
     """(call, format, file of the journal)."""
     for call in task.calls:
         for dtype in task.asked.dtypes:
@@ -62,7 +62,7 @@ def cases(task: Task) -> Iterator[tuple[Call, str, Path]]:
             yield call, dtype, task.journal / f"{digest}.json"
 
 
-def study(task: Task) -> None:
+def study(task: AtlasTask) -> None:
     """Examine what the journal does not have yet; each case is kept as soon as it is done."""
     truth = Truth(catalogue.all_definitions()[task.definition])
     truth.certify()
@@ -72,11 +72,11 @@ def study(task: Task) -> None:
         begun = path.with_suffix(".begun")
         files.write(begun, "")
         modes = _modes(task, call, dtype)
-        keep(path, examine(Trial(call, dtype, truth, task.asked.density), modes))
+        keep(path, examine(FunctionTrial(call, dtype, truth, task.asked.density), modes))
         begun.unlink()
 
 
-def _modes(task: Task, call: Call, dtype: str) -> Sequence[str]:
+def _modes(task: AtlasTask, call: PublicCall, dtype: str) -> Sequence[str]:
     """The first mode alone where the grid is coarse; all of them in the first format otherwise."""
     modes = engines.MODES[call.framework]
     every = {"quick": False, "default": dtype == task.asked.dtypes[0], "exhaustive": True}
@@ -96,7 +96,7 @@ def kept(path: Path) -> Examined:
     return Examined(**content, rows=rows)
 
 
-def run(asked: Asked, out: Path, tell: Callable[[str], None]) -> list[Examined]:
+def run(asked: AtlasOptions, out: Path, tell: Callable[[str], None]) -> list[Examined]:
     """Examine all that is asked for, going on from an unfinished journal in `out`.
 
     Frameworks that are not installed are told of and not covered. Raises ValueError for bad input.
@@ -108,7 +108,7 @@ def run(asked: Asked, out: Path, tell: Callable[[str], None]) -> list[Examined]:
         for name, calls in selected.items()
     }
     journal = _journal(asked, out)
-    tasks = [Task(name, calls, asked, journal) for name, calls in covered.items() if calls]
+    tasks = [AtlasTask(name, calls, asked, journal) for name, calls in covered.items() if calls]
     done = sum(path.exists() for task in tasks for *_, path in cases(task))
     if done:
         tell(f"going on: {done} cases are in the journal")
@@ -120,7 +120,7 @@ def run(asked: Asked, out: Path, tell: Callable[[str], None]) -> list[Examined]:
     return [kept(path) for task in tasks for *_, path in cases(task) if path.exists()]
 
 
-def _journal(asked: Asked, out: Path) -> Path:
+def _journal(asked: AtlasOptions, out: Path) -> Path:
     """The journal's folder, named by all that its cases depend on."""
     source = Path(str(resources.files("crosscheck.studies.atlas")))
     digest = hashlib.blake2b(digest_size=8)
@@ -135,7 +135,7 @@ def _journal(asked: Asked, out: Path) -> Path:
     return folder
 
 
-def _studied(tasks: Sequence[Task], jobs: int) -> Iterator[str]:
+def _studied(tasks: Sequence[AtlasTask], jobs: int) -> Iterator[str]:
     """A message of each task that is done: empty, or what went wrong with it."""
     if len(tasks) < 2 or jobs == 1:
         for task in tasks:
@@ -153,7 +153,7 @@ def _studied(tasks: Sequence[Task], jobs: int) -> Iterator[str]:
             yield _outcome(task, future, pool)
 
 
-def _outcome(task: Task, future: Any, pool: Any) -> str:
+def _outcome(task: AtlasTask, future: Any, pool: Any) -> str:
     """Wait for a task; where its process ended, what it had begun is given up, the rest done."""
     from pebble import ProcessExpired
 
@@ -168,7 +168,7 @@ def _outcome(task: Task, future: Any, pool: Any) -> str:
             future = pool.schedule(study, (task,), timeout=SECONDS)
 
 
-def _given_up(task: Task, reason: str) -> bool:
+def _given_up(task: AtlasTask, reason: str) -> bool:
     """Keep the case that was begun as a failure; whether there was one."""
     for call, dtype, path in cases(task):
         if path.with_suffix(".begun").exists():

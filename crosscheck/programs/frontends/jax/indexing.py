@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from crosscheck.arithmetic.primitives.row import Array
-from crosscheck.programs.frontends.jax.reader import Handler, Reader, Traced, Value
+from crosscheck.programs.frontends.jax.reader import Handler, JaxReader, Traced, Value
 
 Gather = jax.lax.GatherDimensionNumbers
 
@@ -20,7 +20,7 @@ def places(shape: Sequence[int]) -> Array:
     return np.arange(int(np.prod(shape, dtype=int)), dtype=np.int32).reshape(shape)
 
 
-def taken(reader: Reader, value: Value, index: Array, otherwise: float | None = None) -> Value:
+def taken(reader: JaxReader, value: Value, index: Array, otherwise: float | None = None) -> Value:
     """Entries by their places; `otherwise` stands where the place is -1, 0 if not given."""
     build, number = reader.build, reader.number(value)
     index = np.asarray(index).astype(np.int64)
@@ -30,7 +30,7 @@ def taken(reader: Reader, value: Value, index: Array, otherwise: float | None = 
     return Traced(build("select", build.constant(index >= 0), result, float(otherwise)))
 
 
-def moved(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def moved(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """slice, rev, dynamic_slice: the operation itself on the places of its first operand."""
     first, *rest = operands
     known = [reader.concrete(operand) for operand in rest]
@@ -39,7 +39,7 @@ def moved(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return taken(reader, first, np.asarray(places_taken))
 
 
-def sliced(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def sliced(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """slice, without asking the library."""
     params = equation.params
     strides = params["strides"] or (1,) * len(params["start_indices"])
@@ -52,12 +52,12 @@ def sliced(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return taken(reader, operands[0], places(reader.shape(operands[0]))[cut])
 
 
-def _decided(reader: Reader, equation: Any, operands: Sequence[Value]) -> None:
+def _decided(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> None:
     if any(isinstance(x, Traced) and reader.depends(x.number) for x in operands):
         reader.holds(f"the place in {equation.primitive.name}")
 
 
-def gathered(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def gathered(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """gather; what lies outside is the value that the mode fills in."""
     x, indices = operands
     params = dict(equation.params)
@@ -69,7 +69,7 @@ def gathered(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return taken(reader, x, np.asarray(index), otherwise)
 
 
-def scattered_places(reader: Reader, equation: Any, operands: Sequence[Value]) -> Array:
+def scattered_places(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Array:
     """Where each entry of the updates goes: the gather that is the transpose of the scatter."""
     x, indices, updates = operands
     numbers = equation.params["dimension_numbers"]
@@ -90,17 +90,17 @@ def scattered_places(reader: Reader, equation: Any, operands: Sequence[Value]) -
     return np.asarray(index).astype(np.int64)
 
 
-def scatter_added(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def scatter_added(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """scatter_add: updates are summed, in any order, into the operand's entries."""
     return _summed(reader, equation, operands, reader.number(operands[2]))
 
 
-def scatter_subtracted(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def scatter_subtracted(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """scatter_sub: the sum of the updates' negatives."""
     return _summed(reader, equation, operands, reader.build("neg", reader.number(operands[2])))
 
 
-def _summed(reader: Reader, equation: Any, operands: Sequence[Value], updates: int) -> Value:
+def _summed(reader: JaxReader, equation: Any, operands: Sequence[Value], updates: int) -> Value:
     x, build = operands[0], reader.build
     index, shape = scattered_places(reader, equation, operands), reader.shape(x)
     if _is_zero(reader, x):
@@ -110,14 +110,14 @@ def _summed(reader: Reader, equation: Any, operands: Sequence[Value], updates: i
     return Traced(build("put", both, index=where, shape=shape))
 
 
-def _is_zero(reader: Reader, value: Value) -> bool:
+def _is_zero(reader: JaxReader, value: Value) -> bool:
     operation = reader.build.operations[reader.number(value)]
     while operation.primitive == "broadcast":
         operation = reader.build.operations[operation.operands[0]]
     return operation.primitive == "constant" and not operation.params["array"].any()
 
 
-def scattered(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def scattered(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """scatter: which update stays in each place, as the library has it."""
     x, indices, updates = operands
     nowhere = np.full(reader.shape(x), -1, np.int32)
@@ -127,7 +127,7 @@ def scattered(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value
     return _replaced(reader, x, updates, np.asarray(winners))
 
 
-def _replaced(reader: Reader, x: Value, updates: Value, winners: Array) -> Value:
+def _replaced(reader: JaxReader, x: Value, updates: Value, winners: Array) -> Value:
     """Updates where they win, what was there elsewhere."""
     if (winners >= 0).all():
         return taken(reader, updates, winners)
@@ -138,7 +138,7 @@ def _replaced(reader: Reader, x: Value, updates: Value, winners: Array) -> Value
     return Traced(build("select", build.constant(winners >= 0), new, reader.number(x)))
 
 
-def updated(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def updated(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """dynamic_update_slice."""
     x, updates, *starts = operands
     _decided(reader, equation, starts)
@@ -151,7 +151,7 @@ def updated(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return _replaced(reader, x, updates, np.asarray(winners))
 
 
-def padded(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def padded(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """pad, also by less than nothing and between entries."""
     x, filler = operands
     index = equation.primitive.bind(places(reader.shape(x)), np.int32(-1), **equation.params)
@@ -163,7 +163,7 @@ def padded(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return Traced(build("select", build.constant(where >= 0), result, number))
 
 
-def concatenated(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def concatenated(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """concatenate."""
     numbers = [reader.number(x, str(equation.outvars[0].aval.dtype)) for x in operands]
     if len(numbers) == 1:
@@ -172,7 +172,7 @@ def concatenated(reader: Reader, equation: Any, operands: Sequence[Value]) -> Va
     return Traced(reader.build("concatenate", *numbers, axis=axis))
 
 
-def stacked(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def stacked(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """stack: along a new axis."""
     build, aval = reader.build, equation.outvars[0].aval
     axis = int(equation.params["axis"])
@@ -182,14 +182,14 @@ def stacked(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return Traced(parts[0] if len(parts) == 1 else build("concatenate", *parts, axis=axis))
 
 
-def unstacked(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def unstacked(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """unstack: an array for each place along the axis."""
     (x,) = operands
     rows = np.moveaxis(places(reader.shape(x)), int(equation.params["axis"]), 0)
     return [taken(reader, x, row) for row in rows]
 
 
-def split(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def split(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """split: parts of these sizes along the axis."""
     (x,) = operands
     ends = np.cumsum(equation.params["sizes"])[:-1]
@@ -197,7 +197,7 @@ def split(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Valu
     return [taken(reader, x, part) for part in parts]
 
 
-def ordered(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def ordered(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """sort: the order that the library finds at this point, applied to each operand."""
     params = equation.params
     axis = params["dimension"]
@@ -216,7 +216,7 @@ def ordered(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Va
     ]
 
 
-def top(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def top(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """top_k: the places that the library finds at this point."""
     (x,) = operands
     _decided(reader, equation, operands)

@@ -14,7 +14,7 @@ import numpy as np
 from crosscheck.arithmetic.primitives.row import BOOLEAN
 from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.frontends.jax import indexing, shapes, windows
-from crosscheck.programs.frontends.jax.reader import Handler, Reader, Traced, Value
+from crosscheck.programs.frontends.jax.reader import Handler, JaxReader, Traced, Value
 
 SAME = (
     *("sub", "div", "neg", "max", "min", "abs", "sign", "floor", "ceil", "round", "square"),
@@ -38,14 +38,14 @@ KEPT = (
 def entrywise(primitive: str) -> Handler:
     """A row of the table of primitives on these operands, in the equation's format."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         return written(reader, equation, primitive, *operands)
 
     return handle
 
 
 def written(
-    reader: Reader, equation: Any, primitive: str, *operands: Value, **params: Any
+    reader: JaxReader, equation: Any, primitive: str, *operands: Value, **params: Any
 ) -> Traced:
     """One operation with the result's format."""
     if PRIMITIVES[primitive].kind == BOOLEAN or equation.outvars[0].aval.dtype == np.bool_:
@@ -56,7 +56,7 @@ def written(
     return Traced(reader.build(primitive, *numbers, format=format, **params))
 
 
-def all_equal(reader: Reader, value: Value, to: float) -> bool:
+def all_equal(reader: JaxReader, value: Value, to: float) -> bool:
     """Whether a value is a constant with this number in every entry."""
     if not isinstance(value, Traced):
         return bool(np.all(np.asarray(value) == to))
@@ -66,14 +66,14 @@ def all_equal(reader: Reader, value: Value, to: float) -> bool:
     return operation.primitive == "constant" and bool(np.all(operation.params["array"] == to))
 
 
-def _has_format(reader: Reader, value: Traced, aval: Any) -> bool:
+def _has_format(reader: JaxReader, value: Traced, aval: Any) -> bool:
     return reader.build.format(value.number) == str(aval.dtype)
 
 
 def neutral(primitive: str, unit: float) -> Handler:
     """A sum or product, without what changes nothing: x + 0, 1 · x."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         aval = equation.outvars[0].aval
         for one, other in (operands, operands[::-1]):
             fits = isinstance(other, Traced) and reader.shape(other) == tuple(aval.shape)
@@ -87,7 +87,7 @@ def neutral(primitive: str, unit: float) -> Handler:
 # Comparisons that are decided together
 
 
-def _origin(reader: Reader, number: int) -> int:
+def _origin(reader: JaxReader, number: int) -> int:
     """The value before it was repeated or reshaped."""
     operation = reader.build.operations[number]
     while operation.primitive in ("broadcast", "reshape", "stop"):
@@ -96,7 +96,7 @@ def _origin(reader: Reader, number: int) -> int:
     return number
 
 
-def _repeats(reader: Reader, number: int, source: int, axes: tuple[int, ...]) -> bool:
+def _repeats(reader: JaxReader, number: int, source: int, axes: tuple[int, ...]) -> bool:
     """Whether a value repeats `source` along the axes that were reduced, and nothing else."""
     shape = reader.build.shape(source)
     places = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
@@ -115,7 +115,7 @@ def _repeats(reader: Reader, number: int, source: int, axes: tuple[int, ...]) ->
     return fits and bool(np.all(places == expected))
 
 
-def _attained(reader: Reader, one: int, other: int) -> int | None:
+def _attained(reader: JaxReader, one: int, other: int) -> int | None:
     """x == max(x) is "is the largest", x == max(x, y) is x >= y; None where it is neither."""
     source = _origin(reader, other)
     operation = reader.build.operations[source]
@@ -133,7 +133,7 @@ def _attained(reader: Reader, one: int, other: int) -> int | None:
     return None
 
 
-def equal(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def equal(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """==, without guessing where both sides come of one choice."""
     if all(isinstance(x, Traced) for x in operands):
         one, other = (x.number for x in operands)
@@ -148,7 +148,7 @@ def equal(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return written(reader, equation, "eq", *operands)
 
 
-def unequal(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def unequal(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """!=; x != x asks for what is not a number, which there is none of."""
     if _boolean(reader, operands):
         return written(reader, equation, "xor", *operands)
@@ -161,14 +161,14 @@ def unequal(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return Traced(reader.build("not", same.number))
 
 
-def _boolean(reader: Reader, operands: Sequence[Value]) -> bool:
+def _boolean(reader: JaxReader, operands: Sequence[Value]) -> bool:
     first = operands[0]
     if isinstance(first, Traced):
         return reader.build.format(first.number) == "bool"
     return np.asarray(first).dtype == bool
 
 
-def selected(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def selected(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """select_n: the case that the first operand counts."""
     which, *cases = operands
     if not isinstance(which, Traced):
@@ -184,7 +184,7 @@ def selected(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return written(reader, equation, "select", which, cases[1], cases[0])
 
 
-def clamped(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def clamped(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """min(max(x, low), high)."""
     low, x, high = operands
     raised = written(reader, equation, "max", x, low)
@@ -194,7 +194,7 @@ def clamped(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
 # Powers, formats
 
 
-def integer_power(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def integer_power(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """x to an integer, which is a parameter."""
     exponent = equation.params["y"]
     if exponent == 2:
@@ -202,7 +202,7 @@ def integer_power(reader: Reader, equation: Any, operands: Sequence[Value]) -> V
     return written(reader, equation, "integer_pow", *operands, exponent=exponent)
 
 
-def power(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def power(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """x to the y, where y may be an integer."""
     x, y = operands
     if not isinstance(y, Traced) and np.size(y) == 1:
@@ -211,7 +211,7 @@ def power(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return written(reader, equation, "pow", x, y)
 
 
-def remainder(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def remainder(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """x - y trunc(x / y)."""
     x, y = operands
     quotient = written(reader, equation, "div", x, y)
@@ -227,7 +227,7 @@ def remainder(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value
     return written(reader, equation, "sub", x, written(reader, equation, "mul", y, whole))
 
 
-def polygamma(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def polygamma(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """The derivatives of digamma, by their order."""
     order, x = operands
     orders = np.unique(reader.concrete(order))
@@ -239,7 +239,7 @@ def polygamma(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value
     return written(reader, equation, "polygamma", x, order=n)
 
 
-def converted(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def converted(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """convert_element_type between floats, from booleans, and to them."""
     (x,) = operands
     aval = equation.outvars[0].aval
@@ -256,7 +256,7 @@ def converted(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value
 PRECISIONS = {(8, 7): "bfloat16", (5, 10): "float16", (8, 23): "float32", (11, 52): "float64"}
 
 
-def reduced_precision(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def reduced_precision(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """There and back, where the format is one that we know."""
     params = equation.params
     narrow = PRECISIONS.get((params["exponent_bits"], params["mantissa_bits"]))
@@ -275,7 +275,7 @@ def reduced_precision(reader: Reader, equation: Any, operands: Sequence[Value]) 
 def reduction(primitive: str) -> Handler:
     """A sum, product, maximum or minimum over axes."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         axes = tuple(int(axis) for axis in equation.params["axes"])
         if not axes:
             return operands[0]
@@ -287,7 +287,7 @@ def reduction(primitive: str) -> Handler:
 def any_or_all(primitive: str) -> Handler:
     """reduce_or and reduce_and, as the largest and the smallest of 0 and 1."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         number = reader.build("cast", reader.number(operands[0]), format="float64")
         axes = tuple(int(axis) for axis in equation.params["axes"])
         return Traced(reader.build("gt", reader.build(primitive, number, axes=axes), 0.5))
@@ -298,7 +298,7 @@ def any_or_all(primitive: str) -> Handler:
 def running(primitive: str) -> Handler:
     """A running sum or product along an axis."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         params = equation.params
         return written(
             reader,
@@ -315,7 +315,7 @@ def running(primitive: str) -> Handler:
 def scanned(combine: Callable[..., Any]) -> Handler:
     """Running reductions that JAX itself computes by an associative scan."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
         params = equation.params
         return reader.function(
             lambda x: jax.lax.associative_scan(
@@ -327,12 +327,12 @@ def scanned(combine: Callable[..., Any]) -> Handler:
     return handle
 
 
-def kept(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def kept(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """What is given, as it is."""
     return list(operands)
 
 
-def stopped(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def stopped(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """stop_gradient: the same numbers, held constant by the derivative."""
     return written(reader, equation, "stop", *operands)
 

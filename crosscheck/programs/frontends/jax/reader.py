@@ -38,11 +38,11 @@ class Traced(NamedTuple):
 Value = Any
 """`Traced`, or a concrete array: integers, booleans that no argument decides, and keys."""
 
-Handler = Callable[["Reader", Any, Sequence[Value]], Any]
+Handler = Callable[["JaxReader", Any, Sequence[Value]], Any]
 """(reader, equation, operands) to the value of the equation, or a list of several."""
 
 
-class Call(NamedTuple):
+class EquationRead(NamedTuple):
     """An equation as it was read: what replays it, and the numbers of the values it gave."""
 
     equation: Any
@@ -58,7 +58,7 @@ class CustomCall(NamedTuple):
     source: str
 
 
-class Reader:
+class JaxReader:
     """Writes equations into a builder.
 
     `table` maps the names of JAX's primitives to what writes them; `point` are the concrete
@@ -68,7 +68,7 @@ class Reader:
     def __init__(self, table: Mapping[str, Handler], point: Sequence[Array]) -> None:
         self.table = table
         self.build = Builder()
-        self.calls: list[Call] = []
+        self.calls: list[EquationRead] = []
         self.customs: list[CustomCall] = []
         self.custom_depth = 0
         self._point = [np.asarray(array) for array in point]
@@ -116,7 +116,7 @@ class Reader:
             else:
                 answer = self.table[name](self, equation, operands)
                 results = answer if isinstance(answer, list) else [answer]
-        self.calls.append(Call(equation, operands, tuple(results)))
+        self.calls.append(EquationRead(equation, operands, tuple(results)))
         return results
 
     def _operand(self, values: Mapping[Any, Value], atom: Any) -> Value:
@@ -298,7 +298,7 @@ def _is_integer(aval: Any) -> bool:
 # Control flow, by the parameters that an equation carries
 
 
-def _control(equation: Any) -> Callable[[Reader, Any, Sequence[Value]], list[Value]] | None:
+def _control(equation: Any) -> Callable[[JaxReader, Any, Sequence[Value]], list[Value]] | None:
     params = equation.params
     if "cond_jaxpr" in params and "body_jaxpr" in params:
         return _while
@@ -311,7 +311,7 @@ def _control(equation: Any) -> Callable[[Reader, Any, Sequence[Value]], list[Val
     return None
 
 
-def _call(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def _call(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """jit, remat, custom_jvp, custom_vjp, closed calls: what they call, custom rules dropped."""
     called = next(equation.params[name] for name in CALLS if name in equation.params)
     jaxpr = getattr(called, "jaxpr", called)
@@ -326,14 +326,14 @@ def _call(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Valu
     return results
 
 
-def _cond(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def _cond(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     which, *arguments = operands
     branches = equation.params["branches"]
     place = int(np.clip(int(np.asarray(reader.concrete(which))), 0, len(branches) - 1))
     return reader.closed(branches[place], arguments)
 
 
-def _scan(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def _scan(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """A scan of known length, step by step."""
     params = equation.params
     consts, carries = params["num_consts"], params["num_carry"]
@@ -352,7 +352,7 @@ def _scan(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Valu
     return [*carry, *stacked]
 
 
-def _slices(reader: Reader, xs: Value, length: int) -> list[Value]:
+def _slices(reader: JaxReader, xs: Value, length: int) -> list[Value]:
     if not isinstance(xs, Traced):
         return [concrete(xs[step]) for step in range(length)]
     shape = reader.shape(xs)
@@ -360,7 +360,7 @@ def _slices(reader: Reader, xs: Value, length: int) -> list[Value]:
     return [Traced(reader.build("take", xs.number, index=index[step])) for step in range(length)]
 
 
-def _stacked(reader: Reader, rows: Sequence[Value], aval: Any) -> Value:
+def _stacked(reader: JaxReader, rows: Sequence[Value], aval: Any) -> Value:
     if not any(isinstance(row, Traced) for row in rows):
         if not rows and _is_float(aval):
             return Traced(reader.build.constant(np.zeros(aval.shape), reader.format(aval)))
@@ -371,7 +371,7 @@ def _stacked(reader: Reader, rows: Sequence[Value], aval: Any) -> Value:
     return Traced(lifted[0] if len(lifted) == 1 else build("concatenate", *lifted, axis=0))
 
 
-def _while(reader: Reader, equation: Any, operands: Sequence[Value]) -> list[Value]:
+def _while(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> list[Value]:
     """A loop by the trips that it makes at this point."""
     params = equation.params
     tested, repeated = params["cond_nconsts"], params["body_nconsts"]

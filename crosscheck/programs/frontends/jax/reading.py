@@ -12,7 +12,7 @@ from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.arithmetic.primitives.table import PRIMITIVES
 from crosscheck.programs.derive import STILL
 from crosscheck.programs.frontends.jax.primitives import TABLE
-from crosscheck.programs.frontends.jax.reader import CustomCall, Reader, Traced, Value, bound
+from crosscheck.programs.frontends.jax.reader import CustomCall, JaxReader, Traced, Value, bound
 from crosscheck.programs.frontends.subject import CustomRule
 from crosscheck.programs.program import Program, Unreadable, needed
 
@@ -21,7 +21,7 @@ class Reading:
     """A jaxpr that was read at a point: its program, and how to replay it."""
 
     def __init__(self, closed: Any, point: Sequence[Array]) -> None:
-        self.reader = Reader(TABLE, point)
+        self.reader = JaxReader(TABLE, point)
         build = self.reader.build
         inputs = [
             Traced(build.input(tuple(aval.shape), self.reader.format(aval)))
@@ -78,7 +78,7 @@ class Reading:
         return value
 
 
-def custom_rule(reader: Reader, call: CustomCall) -> CustomRule | None:
+def custom_rule(reader: JaxReader, call: CustomCall) -> CustomRule | None:
     """A call of a custom rule by itself; None where no argument reaches it."""
     equation = call.equation
     known = {

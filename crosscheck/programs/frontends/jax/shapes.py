@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.programs.frontends.jax.reader import Handler, Reader, Traced, Value
+from crosscheck.programs.frontends.jax.reader import Handler, JaxReader, Traced, Value
 
 
-def product(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def product(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """dot_general: batch axes first, then rows, then what is summed; and a matrix product."""
     (contract_x, contract_y), (batch_x, batch_y) = equation.params["dimension_numbers"]
     build, aval = reader.build, equation.outvars[0].aval
@@ -29,21 +29,21 @@ def product(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return Traced(reshaped(reader, result, tuple(aval.shape)))
 
 
-def arranged(reader: Reader, value: int, order: Sequence[int], shape: Sequence[int]) -> int:
+def arranged(reader: JaxReader, value: int, order: Sequence[int], shape: Sequence[int]) -> int:
     """Axes in another order, then another shape; nothing where that is what there is."""
     if tuple(order) != tuple(range(len(order))):
         value = reader.build("transpose", value, axes=tuple(int(axis) for axis in order))
     return reshaped(reader, value, tuple(shape))
 
 
-def reshaped(reader: Reader, value: int, shape: tuple[int, ...]) -> int:
+def reshaped(reader: JaxReader, value: int, shape: tuple[int, ...]) -> int:
     """The same entries in another shape; nothing where that is the shape they have."""
     if reader.build.shape(value) == shape:
         return value
     return reader.build("reshape", value, shape=shape)
 
 
-def to_shape(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def to_shape(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """reshape, squeeze, expand_dims: the shape of the result says it, and an order of axes."""
     shape, number = tuple(equation.outvars[0].aval.shape), reader.number(operands[0])
     order = equation.params.get("dimensions") if equation.primitive.name == "reshape" else None
@@ -51,13 +51,13 @@ def to_shape(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
     return Traced(arranged(reader, number, order, shape))
 
 
-def transposed(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def transposed(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """The axes in another order."""
     axes = tuple(int(axis) for axis in equation.params["permutation"])
     return Traced(reader.build("transpose", reader.number(operands[0]), axes=axes))
 
 
-def broadcast(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def broadcast(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """broadcast_in_dim: the operand's axes go where they are told, new ones between."""
     shape = tuple(equation.outvars[0].aval.shape)
     number = reader.number(operands[0])

@@ -7,7 +7,7 @@ import numpy as np
 
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.frontends.jax.indexing import taken
-from crosscheck.programs.frontends.jax.reader import Handler, Reader, Traced, Value
+from crosscheck.programs.frontends.jax.reader import Handler, JaxReader, Traced, Value
 
 
 class Windows(NamedTuple):
@@ -44,7 +44,7 @@ class Windows(NamedTuple):
         return np.where(inside, at // self.base_dilation[axis], -1)
 
 
-def convolution(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def convolution(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """conv_general_dilated: the windows' entries as rows of a matrix, times the kernel's."""
     params, build = equation.params, reader.build
     left, right, out = _specs(params["dimension_numbers"])
@@ -117,13 +117,13 @@ def _windows_of(params: Mapping[str, Any], rank: int) -> Windows:
     )
 
 
-def _windowed(reader: Reader, equation: Any, value: Value) -> tuple[Array, tuple[int, ...]]:
+def _windowed(reader: JaxReader, equation: Any, value: Value) -> tuple[Array, tuple[int, ...]]:
     shape = reader.shape(value)
     index = _windows_of(equation.params, len(shape)).entries(shape)
     return index, (index.ndim - 1,)
 
 
-def window_sum(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def window_sum(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """reduce_window_sum: the sum of each window."""
     index, axes = _windowed(reader, equation, operands[0])
     entries = taken(reader, operands[0], index)
@@ -133,7 +133,7 @@ def window_sum(reader: Reader, equation: Any, operands: Sequence[Value]) -> Valu
 def window_extreme(primitive: str, outside: float) -> Handler:
     """The largest or smallest of each window."""
 
-    def handle(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+    def handle(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
         index, axes = _windowed(reader, equation, operands[0])
         entries = taken(reader, operands[0], index, outside)
         return Traced(reader.build(primitive, reader.number(entries), axes=axes))
@@ -141,7 +141,7 @@ def window_extreme(primitive: str, outside: float) -> Handler:
     return handle
 
 
-def _weights(reader: Reader, equation: Any, operand: Value) -> tuple[int, Array]:
+def _weights(reader: JaxReader, equation: Any, operand: Value) -> tuple[int, Array]:
     """Which entry of each window is chosen, as shares; and the places of the entries."""
     index, axes = _windowed(reader, equation, operand)
     chosen = equation.params["select_prim"].name
@@ -153,7 +153,7 @@ def _weights(reader: Reader, equation: Any, operand: Value) -> tuple[int, Array]
     return reader.build("largest", ranked, axes=axes), index
 
 
-def select_and_gather(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def select_and_gather(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """select_and_gather_add: the tangent of the entry that each window chooses."""
     tangents, operand = operands
     weights, index = _weights(reader, equation, operand)
@@ -163,7 +163,7 @@ def select_and_gather(reader: Reader, equation: Any, operands: Sequence[Value]) 
     return Traced(build("sum", each, axes=(index.ndim - 1,)))
 
 
-def select_and_scatter(reader: Reader, equation: Any, operands: Sequence[Value]) -> Value:
+def select_and_scatter(reader: JaxReader, equation: Any, operands: Sequence[Value]) -> Value:
     """select_and_scatter_add: each window's cotangent goes to the entry that it chooses."""
     source, operand = operands
     weights, index = _weights(reader, equation, operand)

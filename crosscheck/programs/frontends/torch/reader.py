@@ -48,14 +48,14 @@ OWN = (
 """Files that start so asked for nothing themselves."""
 
 
-class Applied:
+class AppliedFunction:
     """One call of a torch.autograd.Function, while it runs: its class, where, and its operands."""
 
     def __init__(self, function: type, source: str, args: Sequence[Any]) -> None:
         self.function, self.source, self.args = function, source, args
 
 
-class Reader(TorchDispatchMode):
+class TorchReader(TorchDispatchMode):
     """Adds what PyTorch does to `build`; `shown` has PyTorch's own numbers by value.
 
     `stops` is whether an operand that does not require a gradient is held constant, as autograd
@@ -68,8 +68,8 @@ class Reader(TorchDispatchMode):
         self.build, self.stops = build, stops
         self.memory = Memory(build)
         self.shown: dict[int, Array] = {}
-        self.calls: list[Applied] = []
-        self.inside: list[Applied] = []
+        self.calls: list[AppliedFunction] = []
+        self.inside: list[AppliedFunction] = []
         self._lines: dict[int, str] = {}
         self._nested = 0
         self._steps = ""
@@ -301,7 +301,7 @@ LEAVING = frozenset({"numpy", "__array__", "tolist", "data_ptr", "__dlpack__"})
 class Leaving(TorchFunctionMode):
     """Refuses numbers that leave PyTorch where something is computed of them and comes back."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: TorchReader) -> None:
         super().__init__()
         self.reader = reader
 
@@ -324,12 +324,12 @@ class Leaving(TorchFunctionMode):
 
 
 @contextmanager
-def _hooked(reader: Reader) -> Iterator[None]:
+def _hooked(reader: TorchReader) -> Iterator[None]:
     """See each call of a torch.autograd.Function, also of an `apply` that was bound before."""
     plain = _SingleLevelFunction.__dict__.get("apply")
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        call = Applied(cls, _line(), args)
+        call = AppliedFunction(cls, _line(), args)
         if not reader.inside and not reader._nested and not _in_backward():
             call.args = [_copied(x) for x in args]
             reader.calls.append(call)
@@ -361,7 +361,7 @@ def _copied(x: Any) -> Any:
         return x.detach().clone().requires_grad_(requires)
 
 
-def _entered(reader: Reader, x: Any) -> Any:
+def _entered(reader: TorchReader, x: Any) -> Any:
     """An operand of an autograd.Function, held constant where autograd would hold it so."""
     if not reader.stops or not _is_tensor(x) or x.requires_grad or not x.is_floating_point():
         return x
@@ -372,7 +372,7 @@ def _entered(reader: Reader, x: Any) -> Any:
     return copy
 
 
-def _followed(reader: Reader, call: Applied, args: Sequence[Any], result: Any) -> None:
+def _followed(reader: TorchReader, call: AppliedFunction, args: Sequence[Any], result: Any) -> None:
     """Raises Unreadable where what a Function returns did not come of PyTorch's operations."""
     if not any(_floats(x) and reader.memory.holds(x) for x in args):
         return

@@ -8,7 +8,7 @@ import torch
 
 from crosscheck.programs.frontends.subject import CustomRule
 from crosscheck.programs.frontends.torch.modes import pulled
-from crosscheck.programs.frontends.torch.reader import Applied, Reader
+from crosscheck.programs.frontends.torch.reader import AppliedFunction, TorchReader
 from crosscheck.programs.frontends.torch.storage import as_array
 from crosscheck.programs.program import Builder, Program, Unreadable
 
@@ -36,7 +36,7 @@ def custom_rules(subject: Any) -> list[CustomRule]:
     return rules
 
 
-def _differentiated(call: Applied) -> list[int]:
+def _differentiated(call: AppliedFunction) -> list[int]:
     """The places of the operands that require a gradient."""
     return [
         place
@@ -45,7 +45,7 @@ def _differentiated(call: Applied) -> list[int]:
     ]
 
 
-def _rule(call: Applied) -> CustomRule:
+def _rule(call: AppliedFunction) -> CustomRule:
     places = _differentiated(call)
     inputs = tuple(as_array(call.args[place]) for place in places)
     return CustomRule(
@@ -58,9 +58,9 @@ def _rule(call: Applied) -> CustomRule:
     )
 
 
-def _program(call: Applied, places: Sequence[int], differentiated: bool) -> Program:
+def _program(call: AppliedFunction, places: Sequence[int], differentiated: bool) -> Program:
     """What the Function computes, or with what its backward says of it."""
-    reader = Reader(Builder(), stops=not differentiated)
+    reader = TorchReader(Builder(), stops=not differentiated)
     args = [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in call.args]
     chosen = [args[place].requires_grad_(True) for place in places]
     for tensor in chosen:

@@ -42,7 +42,7 @@ def subject(
 
 
 @dataclass(frozen=True)
-class Trace:
+class TracedProgram:
     """A program read off a run, PyTorch's own numbers in it by value, the
     calls of autograd.Functions in it, and whether something was computed under no_grad.
     """
@@ -63,7 +63,7 @@ class TorchSubject:
     gradient: Callable[..., Any] | None = None
     wanted: Any = None
     framework: str = "torch"
-    _traces: dict[str, Trace] = field(default_factory=dict)
+    _traces: dict[str, TracedProgram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         import torch
@@ -285,7 +285,7 @@ class TorchSubject:
         """Q."""
         return self._trace(mode).program
 
-    def _trace(self, mode: str) -> Trace:
+    def _trace(self, mode: str) -> TracedProgram:
         mode = self._recorded(mode)
         if mode not in self._traces:
             import numpy as np
@@ -332,14 +332,14 @@ class TorchSubject:
         ]
         return again.shown if same else {}
 
-    def _read(self, mode: str | None, given: Sequence[Array]) -> Trace:
+    def _read(self, mode: str | None, given: Sequence[Array]) -> TracedProgram:
         import torch
 
         from crosscheck.programs.frontends.torch.modes import MODES
-        from crosscheck.programs.frontends.torch.reader import Reader
+        from crosscheck.programs.frontends.torch.reader import TorchReader
         from crosscheck.programs.frontends.torch.storage import as_tensor
 
-        reader = Reader(Builder(), stops=mode is None)
+        reader = TorchReader(Builder(), stops=mode is None)
         tensors, extra = self.fresh(), [as_tensor(x) for x in given]
         for tensor in (*tensors, *extra):
             reader.input(tensor)
@@ -378,7 +378,7 @@ class TorchSubject:
         return any(leaf.format in ("bfloat16", "float16") for leaf in self.inputs)
 
 
-def _traced(reader: Any, outputs: Sequence[int]) -> Trace:
+def _traced(reader: Any, outputs: Sequence[int]) -> TracedProgram:
     """What was read, without what no output needs, and what was shown of the rest."""
     import numpy as np
 
@@ -390,7 +390,7 @@ def _traced(reader: Any, outputs: Sequence[int]) -> Trace:
     kept = needed(everything)
     place = np.cumsum(kept) - 1
     shown = {int(place[x]): array for x, array in reader.shown.items() if kept[x]}
-    return Trace(program, shown, reader.calls, reader.paused)
+    return TracedProgram(program, shown, reader.calls, reader.paused)
 
 
 @contextmanager

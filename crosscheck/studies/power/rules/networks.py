@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosscheck.faults.catalogue import rules
-from crosscheck.faults.catalogue.rules import Backward, Operation
+from crosscheck.faults.catalogue.rules import Backward, RuleOperation
 
 FORMATS = ("float64", "float32", "bfloat16")
 
@@ -23,21 +23,21 @@ class Framework:
 
     name: str
     mode: str
-    applied: Callable[[Operation, Backward], Callable[..., Any]]
+    applied: Callable[[RuleOperation, Backward], Callable[..., Any]]
     tanh: Callable[[Any], Any]
     native: Callable[[np.ndarray, str], Any]
     gradients: Callable[[Callable[..., Any], Sequence[Any]], list[np.ndarray]]
     precision: Callable[[str], Any]
 
-    def network(self, operation: Operation, backward: Backward) -> Callable[..., Any]:
+    def network(self, operation: RuleOperation, backward: Backward) -> Callable[..., Any]:
         """The operation, with this backward, in a network."""
         return rules.between_layers(self.applied(operation, backward), self.tanh)
 
-    def composite(self, operation: Operation) -> Callable[..., Any]:
+    def composite(self, operation: RuleOperation) -> Callable[..., Any]:
         """The same network with the framework's own derivative of the operation."""
         return rules.between_layers(self._plain(operation), self.tanh)
 
-    def _plain(self, operation: Operation) -> Callable[..., Any]:
+    def _plain(self, operation: RuleOperation) -> Callable[..., Any]:
         namespace = namespace_of(self.name)
         return lambda *operands: operation.forward(namespace, *operands)
 
@@ -97,7 +97,7 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name in FRAMEWORKS if find_spec(name) is not None)
 
 
-def arrays(operation: Operation, seed: int, index: int) -> list[np.ndarray]:
+def arrays(operation: RuleOperation, seed: int, index: int) -> list[np.ndarray]:
     """x, w, v and the operation's other operands: a function of (seed, index) alone."""
     generator = np.random.default_rng([seed, index])
     samples, width, n, last = ((5, 4, 3, 2), (3, 2, 4, 3))[index % 2]  # JAX compiles for each

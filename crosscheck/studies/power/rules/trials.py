@@ -68,7 +68,9 @@ def tried(task: RuleTask) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_one(framework: Framework, given: Situation, operation: rules.Operation) -> dict[str, Any]:
+def _of_one(
+    framework: Framework, given: Situation, operation: rules.RuleOperation
+) -> dict[str, Any]:
     report = gradcheck(given.function, *given.inputs(), modes=framework.mode)
     with np.errstate(all="ignore"):
         others = rivals.rejected(given)
