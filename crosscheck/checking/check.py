@@ -167,12 +167,27 @@ def _failed(cases: pd.DataFrame) -> list[str]:
             hit = cases[status == word]
             if len(hit):
                 first = hit.iloc[0]
+                depths = _by_depth(cases, status) if word == "error" else ""
                 lines.append(
                     f"{word.upper()}  {name}, {len(hit)} of {len(cases)} cases, first "
                     f"{first['case']} ({first['widths']}, D = {first['samples']}): "
-                    f"{first[f'message:{name}']}"
+                    f"{first[f'message:{name}']}{depths}"
                 )
     return lines
+
+
+def _by_depth(cases: pd.DataFrame, status: pd.Series) -> str:
+    """Which numbers of layers the function took, where it took some and no other."""
+    if "layers" not in cases:
+        return ""
+    taken, refused = (set(cases.loc[status == word, "layers"]) for word in ("ok", "error"))
+    if not taken or taken & refused:
+        return ""
+    low, high = min(taken), max(taken)
+    fixed = f"layers={low}" if low == high else f"layers=({low}, {high})"
+    alone = taken == set(range(low, high + 1))
+    asked = f": to check it there alone, pass {fixed}" if alone else ""
+    return f"; it took networks of N = {', '.join(map(str, sorted(taken)))} layers{asked}"
 
 
 def explained(report: Report, engine: CallableEngine, plan: Plan) -> Report:

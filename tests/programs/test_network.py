@@ -276,6 +276,17 @@ def test_an_architecture_fixes_all_widths(fixed):
     assert seen == {(2, 2, 1)}
 
 
+def test_a_function_of_one_depth_is_told_how_to_ask_for_it():
+    def gradient(weights, biases, inputs, targets):
+        _, _ = weights
+        return by_hand()(weights, biases, inputs, targets)
+
+    report = checked(gradient)
+    assert "it took networks of N = 3 layers" in report.message()
+    assert "pass layers=3" in report.message()
+    assert checked(gradient, layers=3).ok
+
+
 def test_outputs_fix_the_last_width():
     drawn = [sampling.draw(Distribution(outputs=3), 0, i, "float64") for i in range(30)]
     assert {case.architecture.widths[-1] for case in drawn} == {3}
