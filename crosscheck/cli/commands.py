@@ -302,6 +302,13 @@ def reproduce(
 @click.option("--cases", type=whole(1), default=1, show_default=True)
 @click.option("--seed", type=whole(0), default=0, show_default=True)
 @click.option("--strict", is_flag=True, help="A SUSPECT fails too.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that all of it may take.",
+)
 @click.option("--out", type=click.Path(), help="A folder for the rows and reports.")
 @click.option("--format", "formats", type=NamesParam(), default=(), help="Reports to write.")
 @output_format_option

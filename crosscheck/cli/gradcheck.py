@@ -2,10 +2,10 @@
 
 import inspect
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,12 @@ from crosscheck.checking import gradient_report
 from crosscheck.checking.gradcheck import Question
 from crosscheck.checking.gradient_report import GradientReport, Tried
 from crosscheck.engines.user import function as user_engine
+from crosscheck.programs.frontends import theirs
 from crosscheck.reports import written
 from crosscheck.results import environment, outcome, rows
 from crosscheck.results.finished import FinishedRun
+from crosscheck.runs.processes import supervised
+from crosscheck.runs.processes.supervised import Allowed, Ended
 
 Make = Callable[..., Any]
 """What makes the arguments: make(), or make(generator) for as many sets as are asked for."""
@@ -39,6 +42,7 @@ class GradcheckOptions:
     cases: int = 1
     seed: int = 0
     strict: bool = False
+    timeout: float = 600.0
     words: Sequence[str] = field(default=(), compare=False)
 
     def question(self) -> Question:
@@ -75,16 +79,51 @@ def run(
     written.require(formats)
     if formats and out is None:
         raise ValueError(f"--format {','.join(formats)} needs --out, the folder to write to")
-    report = check(asked)
-    finished = as_run(report, asked)
+    judgement = supervised_check(asked)
+    if isinstance(judgement, Ended):
+        console.print(f"ERROR  {asked.function}: {judgement.message}", markup=False, soft_wrap=True)
+        return outcome.FAILED
+    finished = judgement.finished
     if out is not None:
         _keep(finished, out)
         written.write(finished, formats, out)
     if output_format == "full":
-        show(report, console)
+        show(judgement, console)
     else:
         written.show(finished, output_format, console)
     return int(finished.record["exit_status"])
+
+
+class Judgement(NamedTuple):
+    """What comes back of the process in which the function was judged."""
+
+    finished: FinishedRun
+    notes: tuple[str, ...]
+    text: str
+
+
+def supervised_check(asked: GradcheckOptions) -> Judgement | Ended:
+    """The check in a process of its own, which the function may end, or never come back from.
+
+    Raises ValueError for bad input.
+    """
+    allowed = Allowed(asked.timeout, total=asked.timeout)
+    answers: list[Judgement | Ended] = list(
+        supervised.answers(work, asked, allowed=allowed, loud=True)
+    )
+    return answers[-1] if answers else Ended("crash", "its process ended without an answer")
+
+
+def work(asked: GradcheckOptions) -> Iterator[Judgement]:
+    """Inside the process."""
+    try:
+        report = check(asked)
+    except TypeError as error:
+        if theirs.raised_by_theirs(error):
+            raise
+        raise ValueError(str(error)) from error
+    text = report.message() or f"No defect. {report}"
+    yield Judgement(as_run(report, asked), tuple(report.notes), text)
 
 
 def check(asked: GradcheckOptions) -> GradientReport:
@@ -134,7 +173,7 @@ def as_run(report: GradientReport, asked: GradcheckOptions) -> FinishedRun:
     plan = {
         name: value
         for name, value in vars(asked).items()
-        if value not in (None, (), False) and name != "words"
+        if value not in (None, (), False) and name not in ("words", "timeout")
     }
     record = {
         "schema_version": rows.SCHEMA_VERSION,
@@ -157,16 +196,15 @@ def _keep(finished: FinishedRun, out: Path) -> None:
         seal(staging)
 
 
-def show(report: GradientReport, console: Console) -> None:
+def show(judgement: Judgement, console: Console) -> None:
     """The leaves by mode as a table, then the message, or that all is right."""
     from crosscheck.reports.formats.terminal import table
 
-    console.print(table(report.errors, COLUMNS, ""))
+    console.print(table(judgement.finished.errors, COLUMNS, ""))
     console.print()
-    for note in dict.fromkeys(report.notes):
+    for note in dict.fromkeys(judgement.notes):
         console.print(f"Not covered: {note}", markup=False, style="yellow", soft_wrap=True)
-    text = report.message() or _all_right(report)
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(judgement.text, markup=False, highlight=False, soft_wrap=True)
 
 
 COLUMNS = {
@@ -179,7 +217,3 @@ COLUMNS = {
     "power": "power",
 }
 """Columns of the table on the terminal."""
-
-
-def _all_right(report: GradientReport) -> str:
-    return f"No defect. {report}"
