@@ -179,7 +179,7 @@ class SlicedGradient(NamedTuple):
     of_exponential: float
 
 
-class Layers:
+class SlicedLayers:
     """The way there and back, layer by layer; what it meets is kept for the trace."""
 
     def __init__(self, case: Case, wide: bool) -> None:
@@ -258,7 +258,7 @@ def evaluate(case: Case, wide: bool = False) -> SlicedGradient | None:
     if not double_double.supports(case):
         return None
     with np.errstate(all="ignore"):
-        layers = Layers(case, wide)
+        layers = SlicedLayers(case, wide)
         a = layers.forward()
         found = None if a is None else layers.back(a)
     # Where a matrix could not be cut, an error is ∞, or no number beside a matrix of zeros.

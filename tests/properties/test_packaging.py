@@ -120,7 +120,8 @@ def skeleton(tmp_path):
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     modules = ("networks/network", "exact/oracle", "bounds/reverse", "verdicts/verdict",
                "runs/evaluate", "results/rows", "paper/equations", "reports/tables",
-               "engines/torch", "engines/jax")  # fmt: skip
+               "engines/torch", "engines/jax", "studies/soundness",
+               "studies/atlas/run")  # fmt: skip
     for module in modules:
         path = tmp_path / "crosscheck" / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -258,7 +259,8 @@ case "$1 $2 $3" in
 "-V  ") echo "Python $VERSION" ;;
 "-c "*) [ "$VERSION" = 3.11.0 ] && echo "$0" ;;
 "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
-"-m pip install") echo install >>.venv/installs; [ -z "$BREAK" ] || kill -9 $$ ;;
+"-m pip install") echo install >>.venv/installs; echo "${@: -1}" >.venv/what
+    [ -z "$BREAK" ] || kill -9 $$ ;;
 *) echo "unexpected: $*"; exit 9 ;;
 esac
 """
@@ -276,10 +278,10 @@ def sandbox(tmp_path):
         (commands / name).write_text(PRETENDER)
         (commands / name).chmod(0o755)
 
-    def setup(version="3.11.0", broken=""):
+    def setup(*options, version="3.11.0", broken=""):
         environment = {"PATH": f"{commands}:{os.defpath}", "VERSION": version, "BREAK": broken}
         return subprocess.run(
-            ["bash", root / "scripts" / "setup"],
+            ["bash", root / "scripts" / "setup", *options],
             env=environment,
             cwd=tmp_path,
             capture_output=True,
@@ -340,6 +342,27 @@ def test_setup_starts_afresh_in_another_folder(sandbox):
     stamp.write_text(stamp.read_text().replace(str(root), "/elsewhere"))
     assert setup().returncode == 0
     assert installs(root) == ["install"]
+
+
+def test_setup_leaves_out_what_is_heavy_and_keeps_to_it_until_asked_for_all(sandbox):
+    root, setup = sandbox
+    what = root / ".venv" / "what"
+    kinds = []
+    for options in (("--light",), (), ("--all",), ()):
+        assert setup(*options).returncode == 0
+        kinds.append(what.read_text().strip())
+    assert kinds == [".[dev]", ".[dev]", ".[all,dev,dask]", ".[all,dev,dask]"]
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    light = " ".join([*extras["dev"], *extras["test"], *extras["report"], *extras["shrink"]])
+    assert not re.search(r"torch|jax|dask|distributed|\[all", light)
+
+
+def test_setup_knows_no_other_option(sandbox):
+    root, setup = sandbox
+    done = setup("--tiny")
+    assert done.returncode == 2
+    assert done.stderr == "setup: unknown option --tiny; known are --light and --all\n"
+    assert not (root / ".venv").exists()
 
 
 def test_setup_says_that_python_is_too_old(sandbox):
