@@ -180,6 +180,11 @@ def _torch_softplus(z: Any) -> Any:
     return -imported("torch.nn.functional.logsigmoid")(-z)
 
 
+def _torch_hardsigmoid(z: Any) -> Any:
+    """By relu6: the slope of torch's hardsigmoid is float32's 1/6 in float64 too."""
+    return imported("torch.nn.functional.relu6")(z + 3) / 6
+
+
 def _gelu_by_hand(z: Any) -> Any:
     from scipy.special import erf
 
@@ -330,7 +335,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "hardsigmoid": Activation(
         value=compositions.hardsigmoid,
         steepness=compositions.slope_of_hardsigmoid,
-        torch="torch.nn.functional.hardsigmoid",
+        torch=_torch_hardsigmoid,
         jax="jax.nn.hard_sigmoid",
         plain=lambda z: np.clip(z + 3, 0, 6) / 6,
         kinks=True,

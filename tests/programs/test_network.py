@@ -97,6 +97,16 @@ def test_torch_has_no_defect(hidden, output, cost):
     assert found.empty
 
 
+def test_the_slope_of_hardsigmoid_in_torch_is_rounded_to_float32():
+    """In plain torch; so the engine takes relu6, and has no defect."""
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
+    torch.nn.functional.hardsigmoid(z).backward()
+    assert z.grad.item() == float(np.float32(1 / 6)) != 1 / 6
+    one = of("hardsigmoid", "identity", "mean_absolute_error", l2=0.01)
+    assert defects(("torch.backward",), ("float64",), 8, one).empty
+
+
 @pytest.mark.parametrize(("hidden", "output", "cost"), [FAMILY[5], FAMILY[-1]])
 def test_jax_has_no_defect(hidden, output, cost):
     pytest.importorskip("jax")
