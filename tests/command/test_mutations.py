@@ -123,7 +123,8 @@ def forgeries(document, count):
             del holder[path[-1]]
         else:
             holder[path[-1]] = wrong
-        yield forged
+        if json.dumps(forged) != json.dumps(document):
+            yield forged
 
 
 def forge_run(path, document):
@@ -153,7 +154,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forgery_of_a_wrong_type_is_a_sentence_or_harmless(name, count, kept, command):
     """What nobody relies on may hold anything; nothing may end in a traceback."""
