@@ -16,6 +16,7 @@ import numpy as np
 
 from crosscheck.arithmetic.costs import COSTS
 from crosscheck.engines.interface import Engine, Malformed, require
+from crosscheck.engines.user.contained import sentence
 from crosscheck.engines.user.state import change
 from crosscheck.networks.network import Architecture, Array, Case, Gradients
 from crosscheck.results import extras
@@ -47,9 +48,9 @@ def failure(engine: Engine, case: Case) -> Failure | None:
         require(case, gradients)
         changed = change(engine, case, gradients)
     except Malformed as error:
-        return Failure("Malformed", str(error))
+        return Failure("Malformed", sentence(str(error)))
     except Exception as error:
-        return Failure(type(error).__name__, f"{type(error).__name__}: {error}")
+        return Failure(type(error).__name__, sentence(f"{type(error).__name__}: {error}"))
     defect = _defect(engine, case, gradients)
     if changed is None:
         return Failure("DEFECT", defect) if defect else None

@@ -330,7 +330,8 @@ def their_traceback(error: BaseException, full: bool = False) -> str:
     before = [f"  … and {hidden} calls above (shown in full with -v)\n"] if hidden else []
     if full and error.__cause__ is not None:
         before = [f"{their_traceback(error.__cause__, full)}\nwhich led to:\n"]
-    lines = [*before, *traceback.format_list(shown), *traceback.format_exception_only(error)]
+    said = "".join(traceback.format_exception_only(error))
+    lines = [*before, *traceback.format_list(shown), said if full else contained.sentence(said)]
     return "".join(lines).rstrip("\n")
 
 
