@@ -94,7 +94,7 @@ def run(
     return int(finished.record["exit_status"])
 
 
-class Judgement(NamedTuple):
+class ContainedJudgement(NamedTuple):
     """What comes back of the process in which the function was judged."""
 
     finished: FinishedRun
@@ -102,19 +102,19 @@ class Judgement(NamedTuple):
     text: str
 
 
-def supervised_check(asked: GradcheckOptions) -> Judgement | Ended:
+def supervised_check(asked: GradcheckOptions) -> ContainedJudgement | Ended:
     """The check in a process of its own, which the function may end, or never come back from.
 
     Raises ValueError for bad input.
     """
     allowed = Allowed(asked.timeout, total=asked.timeout)
-    answers: list[Judgement | Ended] = list(
+    answers: list[ContainedJudgement | Ended] = list(
         supervised.answers(work, asked, allowed=allowed, loud=True)
     )
     return answers[-1] if answers else Ended("crash", "its process ended without an answer")
 
 
-def work(asked: GradcheckOptions) -> Iterator[Judgement]:
+def work(asked: GradcheckOptions) -> Iterator[ContainedJudgement]:
     """Inside the process."""
     try:
         report = check(asked)
@@ -123,7 +123,7 @@ def work(asked: GradcheckOptions) -> Iterator[Judgement]:
             raise
         raise ValueError(str(error)) from error
     text = report.message() or f"No defect. {report}"
-    yield Judgement(as_run(report, asked), tuple(report.notes), text)
+    yield ContainedJudgement(as_run(report, asked), tuple(report.notes), text)
 
 
 def check(asked: GradcheckOptions) -> GradientReport:
@@ -196,7 +196,7 @@ def _keep(finished: FinishedRun, out: Path) -> None:
         seal(staging)
 
 
-def show(judgement: Judgement, console: Console) -> None:
+def show(judgement: ContainedJudgement, console: Console) -> None:
     """The leaves by mode as a table, then the message, or that all is right."""
     from crosscheck.reports.formats.terminal import table
 
