@@ -1,6 +1,8 @@
 """What gradcheck() says to a person of a leaf that is wrong, in the shape of assert_close's."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -92,5 +94,11 @@ def _interval(leaf: Findings, worst: tuple[int, ...]) -> str:
 
 
 def _places(wrong: Sequence[Stage]) -> list[str]:
-    lines = [f"First wrong operation: {stage}: {stage.reason}" for stage in wrong[:1]]
-    return lines + [f"Also wrong: {stage}: {stage.reason}" for stage in wrong[1 : 1 + ALSO]]
+    lines = [f"First wrong operation: {_place(stage)}" for stage in wrong[:1]]
+    return lines + [f"Also wrong: {_place(stage)}" for stage in wrong[1 : 1 + ALSO]]
+
+
+def _place(stage: Stage) -> str:
+    """The operation and its line; a file in the current folder without the way there."""
+    here = f"{Path.cwd()}{os.sep}"
+    return f"{stage._replace(source=stage.source.removeprefix(here))}: {stage.reason}"

@@ -18,7 +18,7 @@ PLACE = ["framework", "format"]
 
 INTRODUCTION = (
     "An operation with a rule written by hand, as `torch.autograd.Function` or `jax.custom_vjp`, "
-    "between two dense layers of random numbers, under the cost Σ y²; each mistake of "
+    "between two dense layers of random numbers, under the cost Σ y³; each mistake of "
     "`crosscheck/faults/catalogue/rules.py` in its place. Counted are the arguments on which the "
     "mistake exists in the format (1 + 10⁻⁹ is 1 in float32). Beside each other: the verdict; the "
     "rule in exact arithmetic (question 1), the numbers beyond the bound B of the wrong program "
