@@ -46,12 +46,14 @@ class Question:
             raise ValueError(f"operands={self.operands!r} has to be 'tf32' or None")
         _require_formats(self.accumulate)
 
-    def trial(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Trial:
-        """The function with these arguments, on trial."""
+    def trial(self, args: Sequence[Any], kwargs: Mapping[str, Any], afresh: bool = True) -> Trial:
+        """The function with these arguments, on trial; traced `afresh`, or as it was before."""
         theirs.require_real_numbers(args, kwargs)
-        subject = frameworks.subject(self.function, args, kwargs, self.gradient, self.wrt)
+        subject = self._subject(self.function, args, kwargs, afresh)
         theirs.require_no_nan([leaf.path for leaf in subject.inputs], subject.arrays)
-        standard = self._standard(args, kwargs)
+        standard = (
+            None if self.reference is None else self._subject(self.reference, args, kwargs, afresh)
+        )
         cotangents = None if self.cotangent is None else _fitting(self.cotangent, subject)
         return Trial(
             subject,
@@ -63,10 +65,30 @@ class Question:
             self.seed,
         )
 
-    def _standard(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Subject | None:
-        if self.reference is None:
-            return None
-        return frameworks.subject(self.reference, args, kwargs, self.gradient, self.wrt)
+    def _subject(
+        self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], afresh: bool
+    ) -> Subject:
+        return frameworks.subject(function, args, kwargs, self.gradient, self.wrt, afresh)
+
+    def tried(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], first: bool = True
+    ) -> tuple[Trial, list[Judged]]:
+        """The verdicts at these arguments, with the programs of before if these confirm it.
+
+        A program that was kept may be of a function that has changed since, in a way that no
+        fingerprint shows; so it only ever confirms, and all else is traced and judged anew.
+        """
+        trial = self.trial(args, kwargs, afresh=False)
+        try:
+            judged = self.judged(trial, first)
+        except Exception:
+            if not trial.recalled:
+                raise
+            judged = []
+        if trial.recalled and not (judged and all(one.confirmed for one in judged)):
+            trial = self.trial(args, kwargs)
+            judged = self.judged(trial, first)
+        return trial, judged
 
     def judged(self, trial: Trial, first: bool = True) -> list[JudgedMode]:
         """The verdicts in every mode that was asked for, or that applies.
@@ -162,8 +184,7 @@ def _names(intended: Sequence[str] | str) -> frozenset[str]:
 def _tried(
     question: Question, args: Sequence[Any], kwargs: Mapping[str, Any], index: int, kind: str
 ) -> Tried:
-    trial = question.trial(args, kwargs)
-    return Tried(index, kind, trial, question.judged(trial, first=index == 0))
+    return Tried(index, kind, *question.tried(args, kwargs, first=index == 0))
 
 
 def _drawn(

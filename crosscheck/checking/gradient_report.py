@@ -1,7 +1,7 @@
 """What gradcheck() found: rows like those of a run, and the message for a person."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,12 +68,31 @@ class GradientReport(Report):
     """The report of gradcheck(); `errors` has the columns of `rows.GRADIENTS`.
 
     `tried` are the sets of arguments, with all arrays; `smallest_arguments` the smallest shapes
-    found on which the same thing is wrong.
+    found on which the same thing is wrong. The frames are made when they are first asked for:
+    they take longer than the verdict on a small function.
     """
 
-    seed: int = 0
+    errors: pd.DataFrame = field(init=False, repr=False)
+    cases: pd.DataFrame = field(init=False, repr=False)
     tried: tuple[Tried, ...] = ()
     smallest_arguments: Tried | None = None
+    seed: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """The frames, which no instance has before they are asked for."""
+        if name not in FRAMES:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        frame = FRAMES[name](self.seed, self.tried)
+        object.__setattr__(self, name, frame)
+        return frame
+
+    @property
+    def ok(self) -> bool:
+        """No DEFECT, no error, and something CONSISTENT."""
+        judged = [one for tried in self.tried for one in tried.modes]
+        verdicts = {leaf.verdict for one in judged for leaf in one.findings}
+        failed = any(one.status == "error" for one in judged)
+        return "CONSISTENT" in verdicts and "DEFECT" not in verdicts and not failed
 
     def message(self, full: bool = False) -> str:
         """What is wrong, in the words of the clearest leaf; empty where nothing is."""
@@ -134,14 +153,6 @@ class GradientReport(Report):
 
 def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
     """The report of these sets of arguments, drawn from this seed."""
-    errors = [
-        _row(seed, one, judged, leaf)
-        for one in tried
-        for judged in one.modes
-        for leaf in judged.findings
-    ]
-    name = tried[0].trial.subject.name
-    columns = rows.case_columns([name])
     notes = [note for one in tried for judged in one.modes for note in judged.notes]
     notes += [
         f"not covered: mode {judged.mode}: {judged.message}"
@@ -151,13 +162,35 @@ def of(seed: int, tried: Sequence[Tried]) -> GradientReport:
     ]
     causes = [judged.cause for one in tried for judged in one.modes if judged.cause is not None]
     return GradientReport(
-        _frame(errors, rows.GRADIENTS),
-        _frame([_case_row(seed, one, name) for one in tried], columns),
         notes=tuple(dict.fromkeys(notes)),
         cause=next(iter(causes), None),
         seed=seed,
         tried=tuple(tried),
     )
+
+
+def _errors(seed: int, tried: Sequence[Tried]) -> pd.DataFrame:
+    """A row for each leaf of each mode."""
+    lines = [
+        _row(seed, one, judged, leaf)
+        for one in tried
+        for judged in one.modes
+        for leaf in judged.findings
+    ]
+    return _frame(lines, rows.GRADIENTS)
+
+
+def _cases(seed: int, tried: Sequence[Tried]) -> pd.DataFrame:
+    """A row for each set of arguments."""
+    name = tried[0].trial.subject.name
+    return _frame([_case_row(seed, one, name) for one in tried], rows.case_columns([name]))
+
+
+FRAMES: Mapping[str, Callable[[int, Sequence[Tried]], pd.DataFrame]] = {
+    "errors": _errors,
+    "cases": _cases,
+}
+"""How the frames of a report are made."""
 
 
 EMPTY: dict[str, Any] = {"str": "", "int64": 0, "float64": float("nan")}

@@ -132,8 +132,7 @@ def check(asked: GradcheckOptions) -> GradientReport:
     tried = []
     for index in range(asked.cases):
         args, kwargs = made(make, asked.seed, index)
-        trial = question.trial(args, kwargs)
-        tried.append(Tried(index, "", trial, question.judged(trial, index == 0)))
+        tried.append(Tried(index, "", *question.tried(args, kwargs, index == 0)))
         if not _takes_generator(make):
             break
     return gradient_report.of(asked.seed, tried)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,11 @@ class Program:
 
     def __len__(self) -> int:
         return len(self.operations)
+
+    @cached_property
+    def derived(self) -> dict[object, Any]:
+        """What was made of this program, such as its derivatives, by what it is."""
+        return {}
 
 
 class Builder:

@@ -15,7 +15,7 @@ READERS: Mapping[str, str] = {
     "autograd": "crosscheck.programs.frontends.numpy.subject",
     "numpy": "crosscheck.programs.frontends.numpy.subject",
 }
-"""The module with `subject(function, args, kwargs, gradient, wrt)` for each framework."""
+"""The module with `subject(function, args, kwargs, gradient, wrt, afresh)` for each framework."""
 
 
 def subject(
@@ -24,15 +24,19 @@ def subject(
     kwargs: Mapping[str, Any],
     gradient: Callable[..., Any] | None = None,
     wrt: Any = None,
+    afresh: bool = False,
 ) -> Subject:
     """The function with its arguments, by its framework's front end.
+
+    What was read of it before is taken from there, unless it is to be read `afresh`.
 
     Raises ValueError where nothing says whose function it is, or NumPy's comes without gradient.
     """
     framework = framework_of(function, args, kwargs, gradient)
     reader = import_module(READERS[framework])
-    found: Subject = reader.subject(function, args, kwargs, gradient=gradient, wrt=wrt)
-    return found
+    named = {"gradient": gradient, "wrt": wrt, "afresh": afresh}
+    on_trial: Subject = reader.subject(function, args, kwargs, **named)
+    return on_trial
 
 
 def framework_of(

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from crosscheck.arithmetic.primitives.row import Array, Shape
 from crosscheck.programs.errors import Promise
+from crosscheck.programs.frontends.kept import Kept
 from crosscheck.programs.program import Program
 
 
@@ -53,7 +54,8 @@ class Subject(Protocol):
     `wrt` the places of those that are differentiated; `outputs` the floating leaves of the
     value; `arrays` the inputs as NumPy arrays in their own formats; `modes` the ways in which
     the framework differentiates that apply here, the first the plainest; `habits` those of them
-    that are ways of use rather than of differentiation.
+    that are ways of use rather than of differentiation. `kept` is what was read of the same
+    function before: programs come from there if they are there.
     """
 
     framework: str
@@ -64,6 +66,7 @@ class Subject(Protocol):
     wrt: Sequence[int]
     modes: Sequence[str]
     habits: Sequence[str]
+    kept: Kept
 
     def primal(self) -> Program:
         """P: `inputs` to `outputs`, custom derivative rules dropped.

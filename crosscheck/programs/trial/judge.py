@@ -6,7 +6,7 @@ what rounding may do to Q (are the numbers right?).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,8 +32,13 @@ FORWARD = ("forward",)
 
 
 def derivative(primal: Program, mode: str, wrt: Sequence[int]) -> Program:
-    """G: our derivative of the primal, as this mode gives it."""
-    return forward(primal, wrt) if mode.startswith(FORWARD) else reverse(primal, wrt)
+    """G: our derivative of the primal, as this mode gives it; made once for each primal."""
+    ahead = mode.startswith(FORWARD)
+    key = ahead, tuple(wrt)
+    if key not in primal.derived:
+        primal.derived[key] = forward(primal, wrt) if ahead else reverse(primal, wrt)
+    made: Program = primal.derived[key]
+    return made
 
 
 @dataclass(eq=False)
@@ -42,6 +47,7 @@ class ExactProgram:
 
     program: Program
     inputs: Sequence[Array]
+    _bounds: dict[Promise, list[Array]] = field(default_factory=dict)
 
     @cached_property
     def values(self) -> list[Array]:
@@ -69,8 +75,12 @@ class ExactProgram:
 
     def bound(self, promise: Promise) -> list[Array]:
         """B of each output for an engine with this arithmetic that follows the program."""
-        errors = analyse(self.program, self.values, promise)
-        return [reference.known(errors[x], self.values[x]) for x in self.program.outputs]
+        if promise not in self._bounds:
+            errors = analyse(self.program, self.values, promise)
+            self._bounds[promise] = [
+                reference.known(errors[x], self.values[x]) for x in self.program.outputs
+            ]
+        return self._bounds[promise]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from crosscheck.programs.frontends.theirs import raised_by_theirs
 from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.reference import Enclosed
 from crosscheck.programs.trial import judge, noise, stages
-from crosscheck.programs.trial.judge import ExactProgram, Findings, Yardstick
+from crosscheck.programs.trial.judge import ExactProgram, Findings, Ruling, Yardstick
 from crosscheck.programs.trial.repair import first_wrong_value
 from crosscheck.programs.trial.stages import Stage
 
@@ -56,6 +56,12 @@ class JudgedMode:
     message: str = ""
     cause: BaseException | None = None
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether all leaves are right."""
+        right = all(one.verdict == "CONSISTENT" for one in self.findings)
+        return self.status == "ok" and right and not self.notes
+
 
 @dataclass(eq=False)
 class Trial:
@@ -75,6 +81,7 @@ class Trial:
     seed: int = 0
     _exact: dict[str, ExactProgram] = field(default_factory=dict)
     _rules: dict[tuple[int, str], ExactProgram] = field(default_factory=dict)
+    _rulings: dict[tuple[int, int], list[Ruling]] = field(default_factory=dict)
     _replays: dict[str, stages.Replay] = field(default_factory=dict)
 
     @cached_property
@@ -181,7 +188,7 @@ class Trial:
         ]
 
     def _rule(self, mode: str) -> tuple[ExactProgram | None, list[str]]:
-        """Q at the arguments, or why it cannot be read."""
+        """Q at the arguments, or why it cannot be read; modes of one program share it."""
         try:
             program = self.subject.rule(mode)
         except Unreadable as why:
@@ -193,7 +200,7 @@ class Trial:
 
     def _yardstick(self, mode: str, rule: ExactProgram | None) -> Yardstick:
         exact, promise = self.exact(mode), self.promise(mode)
-        rulings = judge.rule_of(exact, rule)
+        rulings = self._ruled(exact, rule)
         if self.standard is not None:
             return Yardstick(
                 exact.enclosed, self._promised(mode, promise), _loose(rule), rulings, True
@@ -201,6 +208,17 @@ class Trial:
         if rule is None:
             return Yardstick(exact.enclosed, exact.bound(promise), None, rulings, False)
         return Yardstick(exact.enclosed, rule.bound(promise), _loose(rule), rulings, True)
+
+    def _ruled(self, exact: ExactProgram, rule: ExactProgram | None) -> list[Ruling]:
+        key = id(exact), id(rule)
+        if key not in self._rulings:
+            self._rulings[key] = judge.rule_of(exact, rule)
+        return self._rulings[key]
+
+    @property
+    def recalled(self) -> bool:
+        """Whether some program was read before, at other arguments."""
+        return any(one.kept.used for one in (self.subject, self.standard) if one is not None)
 
     def _promised(self, mode: str, promise: Promise) -> list[Array]:
         """The bound of the reference: of our derivative of it, and of its framework's."""

@@ -14,7 +14,7 @@ import numpy as np
 from crosscheck.arithmetic.formats import FORMATS
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
-from crosscheck.programs.frontends import leaves
+from crosscheck.programs.frontends import fingerprint, kept, leaves
 from crosscheck.programs.frontends.jax.reading import (
     Reading,
     custom_rule,
@@ -28,6 +28,9 @@ from crosscheck.programs.program import Program, Unreadable
 
 FLUSHED = ("float64", "float32", "bfloat16")
 """Formats whose subnormals XLA reads and writes as zero; float16's it keeps."""
+
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion")
+"""The user's settings that decide what a function traces to."""
 
 CALLS_OF_A_RULE = 16
 """How many calls of one custom rule, as in an unrolled loop, are looked at by themselves."""
@@ -45,13 +48,14 @@ def subject(
     kwargs: Mapping[str, Any],
     gradient: Callable[..., Any] | None = None,
     wrt: Any = None,
+    afresh: bool = True,
 ) -> "JaxSubject":
     """A function of JAX on trial; `wrt` as `leaves.chosen` has it.
 
     Without `gradient` JAX's own differentiation is on trial, custom rules included. Raises
     ValueError for what is no function of floating arrays to floating arrays.
     """
-    return JaxSubject(function, args, kwargs, gradient, wrt)
+    return JaxSubject(function, args, kwargs, gradient, wrt, afresh)
 
 
 class JaxSubject:
@@ -67,6 +71,7 @@ class JaxSubject:
         kwargs: Mapping[str, Any],
         gradient: Callable[..., Any] | None,
         wrt: Any,
+        afresh: bool = True,
     ) -> None:
         self.function, self.gradient = function, gradient
         self.name = getattr(function, "__name__", type(function).__name__)
@@ -86,7 +91,17 @@ class JaxSubject:
         )
         self._wide = any(leaf.format == "float64" for leaf in self.inputs)
         self._readings: dict[str, Reading] = {}
-        self._compiled: dict[str, Callable[..., Any]] = {}
+        self.kept = kept.of(self._key(), afresh)
+
+    def _key(self) -> tuple[Any, ...] | None:
+        """What the programs depend on, but for the numbers in the inputs."""
+        floating = set(self._floating)
+        still = [leaf for place, leaf in enumerate(self._leaves) if place not in floating]
+        look = fingerprint.of(self.function, self.gradient, still)
+        if look is None:
+            return None
+        settings = tuple(jax.config.values[name] for name in SETTINGS)
+        return ("jax", look, settings, self._tree, tuple(self.inputs), tuple(self.wrt))
 
     # The function, and its derivatives as JAX has them
 
@@ -225,6 +240,9 @@ class JaxSubject:
     @cached_property
     def outputs(self) -> Sequence[Leaf]:
         """The floating leaves of the value."""
+        return self.kept.get("outputs", self._outputs)
+
+    def _outputs(self) -> Sequence[Leaf]:
         try:
             shown = self._jaxpr[1]
         except Unreadable:
@@ -267,16 +285,20 @@ class JaxSubject:
 
     def primal(self) -> Program:
         """P. Raises Unreadable."""
-        return self._reading("primal").program
+        return self.kept.program("primal", lambda: self._reading("primal").program)
 
     def rule(self, mode: str) -> Program:
         """Q. Raises Unreadable."""
         # What jit compiles is the same jaxpr.
-        return self._reading("reverse" if mode == "jit" else mode).program
+        mode = "reverse" if mode == "jit" else mode
+        return self.kept.program(mode, lambda: self._reading(mode).program)
 
     @cached_property
     def modes(self) -> Sequence[str]:
         """The modes that apply: no forward mode through custom_vjp, no reverse through while."""
+        return self.kept.get("modes", self._modes)
+
+    def _modes(self) -> Sequence[str]:
         if self.gradient is not None:
             return ("reverse",)
         try:
@@ -316,10 +338,12 @@ class JaxSubject:
         ]
 
     def _engine(self, mode: str) -> Callable[..., Any]:
-        if mode not in self._compiled:
-            run = self._derivative(mode)
-            self._compiled[mode] = jax.jit(run) if mode == "jit" else run
-        return self._compiled[mode]
+        if mode == "jit":
+            compiled: Callable[..., Any] = self.kept.get(
+                "compiled", lambda: jax.jit(self._derivative(mode))
+            )
+            return compiled
+        return self._derivative(mode)
 
     def replay(self, mode: str, given: Sequence[Array]) -> Mapping[int, Array]:
         """Q's equations, one by one, as JAX computes them."""

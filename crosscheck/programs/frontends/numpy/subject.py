@@ -7,7 +7,7 @@ scipy.special that have a mathematical name; `functions/` has a table of each ki
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
-from crosscheck.programs.frontends import leaves
+from crosscheck.programs.frontends import fingerprint, kept as keeping, leaves
+from crosscheck.programs.frontends.kept import Kept
 from crosscheck.programs.frontends.numpy import hips_autograd
 from crosscheck.programs.frontends.numpy.arguments import Arguments, is_array
 from crosscheck.programs.frontends.numpy.recorder import Recorder, format_of, is_float
@@ -52,6 +53,7 @@ class NumpySubject:
     wrt: tuple[int, ...]
     inputs: tuple[Leaf, ...]
     habits: tuple[str, ...] = ()
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def framework(self) -> str:
@@ -103,7 +105,7 @@ class NumpySubject:
 
     def primal(self) -> Program:
         """P: the function on traced arrays."""
-        return self._primal.program
+        return self.kept.program("primal", lambda: self._primal.program)
 
     @cached_property
     def _primal(self) -> Recording:
@@ -130,7 +132,7 @@ class NumpySubject:
 
     def rule(self, mode: str = "gradient") -> Program:
         """Q: the values of the function, then what the gradient on trial gives."""
-        return self._rule_at_ones.program
+        return self.kept.program("rule", lambda: self._rule_at_ones.program)
 
     @cached_property
     def _rule_at_ones(self) -> Recording:
@@ -307,6 +309,7 @@ def subject(
     kwargs: Mapping[str, Any] | None = None,
     gradient: Callable[..., Any] | None = None,
     wrt: Any = None,
+    afresh: bool = True,
 ) -> NumpySubject:
     """A NumPy function at these arguments, with its handwritten gradient, or HIPS autograd's.
 
@@ -324,4 +327,20 @@ def subject(
         for path, array in zip(paths, arguments.arrays, strict=True)
     )
     places = leaves.chosen(paths, wrt, leaves.aliases(function, starts))
-    return NumpySubject(function, gradient, arguments, places, inputs)
+    key = _key(function, gradient, arguments, places, inputs)
+    return NumpySubject(function, gradient, arguments, places, inputs, keeping.of(key, afresh))
+
+
+def _key(
+    function: Callable[..., Any],
+    gradient: Callable[..., Any] | None,
+    arguments: Arguments,
+    wrt: Sequence[int],
+    inputs: Sequence[Leaf],
+) -> tuple[Any, ...] | None:
+    """What the programs depend on, but for the numbers in the inputs."""
+    kinds = list(arguments.tree.leaves)
+    for place in arguments.floating:
+        kinds[place] = type(kinds[place])
+    look = fingerprint.of(function, gradient, arguments.tree.rebuild(kinds))
+    return None if look is None else ("numpy", look, tuple(wrt), tuple(inputs))

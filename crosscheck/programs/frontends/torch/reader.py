@@ -48,6 +48,10 @@ OWN = (
 """Files that start so asked for nothing themselves."""
 
 
+OF_SHAPES = frozenset({"is_same_size", "_has_same_storage_numel"})
+"""Questions whose answers no number changes."""
+
+
 class AppliedFunction:
     """One call of a torch.autograd.Function, while it runs: its class, where, and its operands."""
 
@@ -128,7 +132,7 @@ class TorchReader(TorchDispatchMode):
             return self._made(func, args, kwargs)
         result = func(*args, **kwargs)
         if not any(_floats(x) for x in _outputs(result)):
-            if all(_is_tensor(x) and x.is_meta for x in _outputs(result)):
+            if name in OF_SHAPES or all(_is_tensor(x) and x.is_meta for x in _outputs(result)):
                 return result
             self.decide(f"{name} at {self.build.source} is as at these arguments")
             return result

@@ -13,6 +13,7 @@ from typing import Any
 
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
+from crosscheck.programs.frontends import fingerprint, kept
 from crosscheck.programs.frontends.leaves import aliases, chosen, path, roots
 from crosscheck.programs.frontends.subject import CustomRule, Leaf, Numbers
 from crosscheck.programs.frontends.theirs import is_complex
@@ -33,12 +34,13 @@ def subject(
     kwargs: Mapping[str, Any],
     gradient: Callable[..., Any] | None = None,
     wrt: Any = None,
+    afresh: bool = True,
 ) -> "TorchSubject":
     """A function of tensors with its arguments; a module's parameters are arguments too.
 
     Raises ValueError where no argument is floating, where one is complex, or `wrt` names none.
     """
-    return TorchSubject(function, tuple(args), dict(kwargs), gradient, wrt)
+    return TorchSubject(function, tuple(args), dict(kwargs), gradient, wrt, afresh)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class TorchSubject:
     kwargs: dict[str, Any]
     gradient: Callable[..., Any] | None = None
     wanted: Any = None
+    afresh: bool = True
     framework: str = "torch"
     _traces: dict[str, TracedProgram] = field(default_factory=dict)
 
@@ -92,6 +95,20 @@ class TorchSubject:
         ]
         self.wrt = self._wrt(starts)
         self.random = torch.random.get_rng_state()
+        self.kept = kept.of(self._key(), self.afresh)
+
+    def _key(self) -> tuple[Any, ...] | None:
+        """What the programs depend on, but for the numbers in the inputs."""
+        import torch
+
+        floating = set(self._floating)
+        still = [leaf for place, leaf in enumerate(self._leaves) if place not in floating]
+        look = fingerprint.of(self.function, self.gradient, still)
+        if look is None:
+            return None
+        laid = tuple((type(x), x.stride(), x.requires_grad) for x in self.tensors)
+        settings = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+        return "torch", look, settings, self._spec, laid, tuple(self.inputs), tuple(self.wrt)
 
     def _unknown_formats(self, named: Sequence[str]) -> None:
         for name, tensor in zip(named, self.tensors, strict=True):
@@ -159,6 +176,9 @@ class TorchSubject:
 
         Raises ValueError where there is none.
         """
+        return self.kept.get("outputs", self._outputs)
+
+    def _outputs(self) -> Sequence[Leaf]:
         given = self.fresh()
         described = self._described(self.call(given))
         self._require_unchanged(given)
@@ -260,7 +280,7 @@ class TorchSubject:
         """Those of `modes.MODES` that apply here, then the habits."""
         from crosscheck.programs.frontends.torch import modes
 
-        return [*modes.applicable(self), *self.habits]
+        return [*self.kept.get("modes", lambda: modes.applicable(self)), *self.habits]
 
     @cached_property
     def habits(self) -> Sequence[str]:
@@ -272,18 +292,21 @@ class TorchSubject:
     @property
     def pauses(self) -> bool:
         """Whether something is computed under no_grad, which forward mode does not heed."""
-        self.primal()
-        return self._traces[""].paused
+        return self._primal().paused
 
     def primal(self) -> Program:
         """P."""
+        return self.kept.program("primal", lambda: self._primal().program)
+
+    def _primal(self) -> Trace:
         if "" not in self._traces:
             self._traces[""] = self._read(None, ())
-        return self._traces[""].program
+        return self._traces[""]
 
     def rule(self, mode: str) -> Program:
         """Q."""
-        return self._trace(mode).program
+        mode = self._recorded(mode)
+        return self.kept.program(mode, lambda: self._trace(mode).program)
 
     def _trace(self, mode: str) -> TracedProgram:
         mode = self._recorded(mode)
@@ -326,7 +349,7 @@ class TorchSubject:
         """PyTorch's own values in the run that the program is read off."""
         if mode == "compile":
             return {}
-        before, again = self._trace(mode).program, self._read(self._recorded(mode), given)
+        before, again = self.rule(mode), self._read(self._recorded(mode), given)
         same = [o.primitive for o in before.operations] == [
             o.primitive for o in again.program.operations
         ]
@@ -351,6 +374,8 @@ class TorchSubject:
             else:
                 values, derivatives = reader.run(MODES[mode].run, self, tensors, extra)
                 results = [*values, *derivatives]
+            if not torch.equal(torch.random.get_rng_state(), self.random):
+                self.kept.refuse()  # it drew random numbers, and draws others the next time
         return _traced(reader, [reader.memory.read(x) for x in results])
 
     @property

@@ -71,8 +71,7 @@ DECIDED = frozenset(
     for name in (
         "_local_scalar_dense", "argmax", "argmin", "argsort", "nonzero", "searchsorted",
         "bucketize", "multinomial", "equal", "is_nonzero", "isnan", "isinf", "isposinf",
-        "isneginf", "allclose", "_unique2", "unique_dim", "histc", "is_same_size",
-        "_has_same_storage_numel",
+        "isneginf", "allclose", "_unique2", "unique_dim", "histc",
     )
 )  # fmt: skip
 """What turns numbers into decisions: known at these arguments, and held to them."""
