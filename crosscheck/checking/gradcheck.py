@@ -72,7 +72,7 @@ class Question:
 
     def tried(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], first: bool = True
-    ) -> tuple[Trial, list[Judged]]:
+    ) -> tuple[Trial, list[JudgedMode]]:
         """The verdicts at these arguments, with the programs of before if these confirm it.
 
         A program that was kept may be of a function that has changed since, in a way that no

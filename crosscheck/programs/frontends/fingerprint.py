@@ -33,7 +33,7 @@ VISITS, BYTES = 5_000, 1 << 26
 """Objects that are looked at, and bytes of arrays that are read, for one function at most."""
 
 
-class Unknown(Exception):
+class Unfathomed(Exception):
     """Something of the function cannot be looked into, or is too much."""
 
 
@@ -48,7 +48,7 @@ def of(*roots: Any) -> tuple[Any, ...] | None:
         for root in roots:
             look.own_parameters(root)
             look.at(root)
-    except Unknown:
+    except Unfathomed:
         return None
     return tuple(look.tokens)
 
@@ -79,7 +79,7 @@ class _Look:
             self.seen[id(x)] = len(self.seen)
             self.alive.append(x)
             if len(self.seen) > VISITS:
-                raise Unknown
+                raise Unfathomed
             self._into(x)
 
     def _into(self, x: Any) -> None:
@@ -100,7 +100,7 @@ class _Look:
     def _array(self, x: Any, array: np.ndarray[Any, Any]) -> None:
         self.bytes += array.nbytes
         if array.dtype.hasobject or self.bytes > BYTES:
-            raise Unknown
+            raise Unfathomed
         content = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
         steps = getattr(x, "requires_grad", None), getattr(x, "strides", None)
         self.tokens += (type(x), str(x.dtype), array.shape, steps, content)
@@ -109,7 +109,7 @@ class _Look:
         self.tokens += (type(x), len(x))
         if isinstance(x, (set, frozenset)):
             if not all(isinstance(entry, PLAIN) for entry in x):
-                raise Unknown
+                raise Unfathomed
             self.tokens.append(frozenset(x))
             return
         for entry in _flat(x.items()) if isinstance(x, Mapping) else x:
@@ -120,7 +120,7 @@ class _Look:
             # A method of some object, such as a generator of random numbers, has its state.
             owner = getattr(x, "__self__", None)
             if not isinstance(owner, (type(None), ModuleType, type)):
-                raise Unknown
+                raise Unfathomed
             self.tokens.append(x)
         elif isinstance(x, FunctionType):
             self._function(x)
@@ -133,7 +133,7 @@ class _Look:
                     self.at(name)
                     self.at(entry)
         else:
-            raise Unknown
+            raise Unfathomed
 
     def _function(self, x: FunctionType) -> None:
         self.at(x.__code__)
@@ -172,7 +172,7 @@ class _Look:
             self.tokens.append(x)  # a dtype, a device: a name
             return
         else:
-            raise Unknown
+            raise Unfathomed
         for part in parts:
             self.at(part)
 
@@ -216,19 +216,19 @@ def _is_hashable(x: Any) -> bool:
 def _as_array(x: Any) -> np.ndarray[Any, Any] | None:
     """An array of NumPy, torch or JAX as one of NumPy; None for all else.
 
-    Raises Unknown for one that has no numbers, as while something is traced.
+    Raises Unfathomed for one that has no numbers, as while something is traced.
     """
     if isinstance(x, (np.ndarray, np.generic)):
         return np.asarray(x)
     torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
     if torch is not None and isinstance(x, torch.Tensor):
         if type(x) not in (torch.Tensor, torch.nn.Parameter) or x.layout != torch.strided:
-            raise Unknown
+            raise Unfathomed
         flat = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         return np.asarray(flat.numpy())
     if jax is not None and isinstance(x, jax.Array):
         if isinstance(x, jax.core.Tracer):
-            raise Unknown
+            raise Unfathomed
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             return np.asarray(jax.random.key_data(x))
         return np.asarray(x)

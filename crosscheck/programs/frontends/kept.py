@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(eq=False)
-class Kept:
+class KeptPrograms:
     """What was read of one function, by name: `before`, and now; `used` if any of before was."""
 
     entries: dict[str, Any] = field(default_factory=dict)
@@ -68,16 +68,16 @@ class Kept:
         return program
 
 
-def of(key: Hashable | None, afresh: bool = False) -> Kept:
+def of(key: Hashable | None, afresh: bool = False) -> KeptPrograms:
     """What is kept under this key; nothing where there is no key, or all is to be read `afresh`."""
     if key is None:
-        return Kept()
+        return KeptPrograms()
     if afresh or key not in _SHELVES:
         _SHELVES[key] = {}
     _SHELVES.move_to_end(key)
     while len(_SHELVES) > FUNCTIONS:
         _SHELVES.popitem(last=False)
-    return Kept(_SHELVES[key], before=frozenset(_SHELVES[key]))
+    return KeptPrograms(_SHELVES[key], before=frozenset(_SHELVES[key]))
 
 
 def forget() -> None:

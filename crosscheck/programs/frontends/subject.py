@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from crosscheck.arithmetic.primitives.row import Array, Shape
 from crosscheck.programs.errors import Promise
-from crosscheck.programs.frontends.kept import Kept
+from crosscheck.programs.frontends.kept import KeptPrograms
 from crosscheck.programs.program import Program
 
 
@@ -66,7 +66,7 @@ class Subject(Protocol):
     wrt: Sequence[int]
     modes: Sequence[str]
     habits: Sequence[str]
-    kept: Kept
+    kept: KeptPrograms
 
     def primal(self) -> Program:
         """P: `inputs` to `outputs`, custom derivative rules dropped.

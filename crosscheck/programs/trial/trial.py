@@ -15,7 +15,7 @@ from crosscheck.programs.frontends.theirs import raised_by_theirs
 from crosscheck.programs.program import Program, Unreadable
 from crosscheck.programs.reference import Enclosed
 from crosscheck.programs.trial import judge, noise, stages
-from crosscheck.programs.trial.judge import ExactProgram, Findings, Ruling, Yardstick
+from crosscheck.programs.trial.judge import ExactProgram, Findings, OutputRuling, Yardstick
 from crosscheck.programs.trial.repair import first_wrong_value
 from crosscheck.programs.trial.stages import Stage
 
@@ -81,7 +81,7 @@ class Trial:
     seed: int = 0
     _exact: dict[str, ExactProgram] = field(default_factory=dict)
     _rules: dict[tuple[int, str], ExactProgram] = field(default_factory=dict)
-    _rulings: dict[tuple[int, int], list[Ruling]] = field(default_factory=dict)
+    _rulings: dict[tuple[int, int], list[OutputRuling]] = field(default_factory=dict)
     _replays: dict[str, stages.Replay] = field(default_factory=dict)
 
     @cached_property
@@ -209,7 +209,7 @@ class Trial:
             return Yardstick(exact.enclosed, exact.bound(promise), None, rulings, False)
         return Yardstick(exact.enclosed, rule.bound(promise), _loose(rule), rulings, True)
 
-    def _ruled(self, exact: ExactProgram, rule: ExactProgram | None) -> list[Ruling]:
+    def _ruled(self, exact: ExactProgram, rule: ExactProgram | None) -> list[OutputRuling]:
         key = id(exact), id(rule)
         if key not in self._rulings:
             self._rulings[key] = judge.rule_of(exact, rule)

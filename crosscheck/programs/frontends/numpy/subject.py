@@ -16,7 +16,7 @@ import numpy as np
 from crosscheck.arithmetic.primitives.row import Array
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends import fingerprint, kept as keeping, leaves
-from crosscheck.programs.frontends.kept import Kept
+from crosscheck.programs.frontends.kept import KeptPrograms
 from crosscheck.programs.frontends.numpy import hips_autograd
 from crosscheck.programs.frontends.numpy.arguments import Arguments, is_array
 from crosscheck.programs.frontends.numpy.recorder import Recorder, format_of, is_float
@@ -53,7 +53,7 @@ class NumpySubject:
     wrt: tuple[int, ...]
     inputs: tuple[Leaf, ...]
     habits: tuple[str, ...] = ()
-    kept: Kept = field(default_factory=Kept)
+    kept: KeptPrograms = field(default_factory=KeptPrograms)
 
     @property
     def framework(self) -> str:
@@ -328,7 +328,7 @@ def subject(
     )
     places = leaves.chosen(paths, wrt, leaves.aliases(function, starts))
     key = _key(function, gradient, arguments, places, inputs)
-    return NumpySubject(function, gradient, arguments, places, inputs, keeping.of(key, afresh))
+    return NumpySubject(function, gradient, arguments, places, inputs, kept=keeping.of(key, afresh))
 
 
 def _key(

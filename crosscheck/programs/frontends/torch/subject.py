@@ -298,7 +298,7 @@ class TorchSubject:
         """P."""
         return self.kept.program("primal", lambda: self._primal().program)
 
-    def _primal(self) -> Trace:
+    def _primal(self) -> TracedProgram:
         if "" not in self._traces:
             self._traces[""] = self._read(None, ())
         return self._traces[""]
