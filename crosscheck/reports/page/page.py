@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,11 @@ TEMPLATES = resources.files("crosscheck.reports") / "templates"
 
 def report(run: FinishedRun) -> str:
     """The page; the same rows give the same bytes."""
+    return rendered("report.html.j2", _content(run))
+
+
+def rendered(template: str, content: Mapping[str, Any]) -> str:
+    """One of our templates with its content, our style and our script."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -27,8 +33,8 @@ def report(run: FinishedRun) -> str:
         undefined=jinja2.StrictUndefined,
     )
     script = _source("tables.js")
-    page = environment.get_template("report.html.j2").render(
-        style=_source("style.css"), script=script, script_hash=_hash(script), **_content(run)
+    page = environment.get_template(template).render(
+        style=_source("style.css"), script=script, script_hash=_hash(script), **content
     )
     return visible(page if page.endswith("\n") else page + "\n")
 

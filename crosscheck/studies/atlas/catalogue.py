@@ -26,7 +26,7 @@ GROUP = "crosscheck.definitions"
 
 @cache
 def all_definitions() -> Mapping[str, Definition]:
-    """By name. Raises Broken where a name stands twice or a package's table is none."""
+    """By name. Raises BrokenDefinition where a name stands twice or a package's table is none."""
     known: dict[str, Definition] = {}
     for definition in (*_ours(), *_theirs()):
         if definition.name in known:
@@ -65,6 +65,16 @@ def _theirs() -> Iterable[Definition]:
                     f"{point.name} ({point.value}) has a {kind}, not a Definition"
                 )
             yield definition
+
+
+def named(name: str) -> Definition:
+    """The definition of this name, or of which a public function has this name.
+
+    Raises ValueError for a name that is not known, with the nearest.
+    """
+    if name in all_definitions():
+        return all_definitions()[name]
+    return all_definitions()[next(iter(chosen(name)))]
 
 
 def chosen(name: str | None = None, framework: str | None = None) -> dict[str, list[PublicCall]]:

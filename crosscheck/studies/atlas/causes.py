@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crosscheck.arithmetic.formats import FORMATS, Array
-from crosscheck.studies.atlas.definition import PublicCall
+from crosscheck.studies.atlas.definition import Own, PublicCall
 from crosscheck.studies.atlas.engines import ROWS, function
 
 POLES = ("div", "reciprocal", "rsqrt", "log", "pow", "integer_pow", "atanh", "digamma", "lgamma")
@@ -51,6 +51,8 @@ def seen(call: PublicCall, dtype: str, at: float, vector: bool = False) -> Happe
 
     With `vector` the point is repeated, as in the snippet of that kind.
     """
+    if call.framework == "numpy":
+        return Happened()
     steps = {"torch": _torch_steps, "jax": _jax_steps}[call.framework]
     try:
         with np.errstate(all="ignore"):
@@ -116,7 +118,7 @@ def _nan(name: str, operands: Sequence[Array], results: Sequence[Array]) -> str:
     return f"0 / 0 in {name}" if zero else f"∞ - ∞ in {name}" if infinite else f"NaN in {name}"
 
 
-def _torch_steps(expression: str, dtype: str, at: Array) -> Iterator[Step]:
+def _torch_steps(expression: str | Own, dtype: str, at: Array) -> Iterator[Step]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -152,7 +154,7 @@ def _name(func: Any) -> str:
 CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 
 
-def _jax_steps(expression: str, dtype: str, at: Array) -> Iterator[Step]:
+def _jax_steps(expression: str | Own, dtype: str, at: Array) -> Iterator[Step]:
     import jax
     import jax.numpy as jnp
 
@@ -164,7 +166,7 @@ def _jax_steps(expression: str, dtype: str, at: Array) -> Iterator[Step]:
 
 
 @cache
-def _jax_program(expression: str, dtype: str) -> tuple[list[str], Callable[[Any], Any]]:
+def _jax_program(expression: str | Own, dtype: str) -> tuple[list[str], Callable[[Any], Any]]:
     """Names of the operations of the gradient, filled when the function is first called.
 
     The function returns what each operation was given and what it returned.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from flint import arb
 
@@ -33,12 +33,20 @@ class BrokenDefinition(ValueError):
     """A definition that cannot be used; the message says which and why."""
 
 
+class Own(NamedTuple):
+    """A function of somebody's own, and the gradient that is written beside it in NumPy."""
+
+    name: str
+    function: Callable[[Any], Any]
+    gradient: Callable[[Any], Any] | None = None
+
+
 class PublicCall(NamedTuple):
-    """One public function: its dotted name, and how it is called on `x`, a tensor or an array."""
+    """One function: its dotted name, and how it is called on `x`, a tensor or an array."""
 
     framework: str
     function: str
-    expression: str
+    expression: str | Own
     definition: str
     documented: "Documented | None" = None
 

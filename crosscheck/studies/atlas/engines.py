@@ -10,7 +10,7 @@ import numpy as np
 
 from crosscheck.arithmetic.formats import FORMATS, Array
 from crosscheck.results.extras import require
-from crosscheck.studies.atlas.definition import PublicCall
+from crosscheck.studies.atlas.definition import Own, PublicCall
 
 BATCH = 512
 """Points of a call: JAX compiles once for each shape."""
@@ -19,6 +19,7 @@ MODES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "torch": ("reverse", "forward", "vmap", "strided"),
         "jax": ("reverse", "forward", "vmap", "eager"),
+        "numpy": ("reverse",),
     }
 )
 """The ways of differentiation; the first is the one that the atlas goes by."""
@@ -47,6 +48,8 @@ def engine(call: PublicCall, dtype: str, mode: str) -> AtlasEngine:
 
     Raises Missing where the framework is not installed.
     """
+    if call.framework == "numpy":
+        return _guarded(_numpy(call.expression))
     require("the atlas", call.framework)
     make = {"torch": _torch, "jax": _jax}[call.framework]
     return _guarded(make(call.expression, dtype, mode))
@@ -65,6 +68,8 @@ def installed(framework: str) -> bool:
 def flushes(framework: str, dtype: str) -> bool:
     """Whether the framework reads subnormal numbers as 0: what a product with 1 shows."""
     least = FORMATS[dtype].smallest_subnormal
+    if framework == "numpy":
+        return False
     names = {"torch": "torch.mul(x, 1.5)", "jax": "jax.numpy.multiply(x, 1.5)"}
     call = PublicCall(framework, names[framework], names[framework], "product")
     return float(engine(call, dtype, "reverse")(np.array([least])).value[0]) == 0
@@ -90,8 +95,10 @@ def _guarded(evaluate: Callable[[Array], Answers]) -> AtlasEngine:
 
 
 @cache
-def function(framework: str, expression: str) -> Callable[[Any], Any]:
+def function(framework: str, expression: str | Own) -> Callable[[Any], Any]:
     """The expression as a function of x."""
+    if isinstance(expression, Own):
+        return expression.function
     source = f"lambda x: {expression}"
     made: Callable[[Any], Any] = eval(source, namespace(framework))
     return made
@@ -113,7 +120,19 @@ def namespace(framework: str) -> dict[str, Any]:
     return {"jax": jax, "jnp": jnp}
 
 
-def _torch(expression: str, dtype: str, mode: str) -> Callable[[Array], Answers]:
+def _numpy(own: str | Own) -> Callable[[Array], Answers]:
+    """A gradient that is written beside the function."""
+    assert isinstance(own, Own)
+    gradient = own.gradient
+    assert gradient is not None
+
+    def evaluate(points: Array) -> Answers:
+        return Answers(*(np.asarray(f(points), np.float64) for f in (own.function, gradient)))
+
+    return evaluate
+
+
+def _torch(expression: str | Own, dtype: str, mode: str) -> Callable[[Array], Answers]:
     import torch
 
     f = function("torch", expression)
@@ -150,7 +169,7 @@ def _torch(expression: str, dtype: str, mode: str) -> Callable[[Array], Answers]
     return {"reverse": reverse, "strided": strided, "forward": forward, "vmap": vmap}[mode]
 
 
-def _jax(expression: str, dtype: str, mode: str) -> Callable[[Array], Answers]:
+def _jax(expression: str | Own, dtype: str, mode: str) -> Callable[[Array], Answers]:
     import jax
     import jax.numpy as jnp
 
@@ -187,6 +206,9 @@ ROWS = 32
 
 def snippet(call: PublicCall, dtype: str, at: float, truth: str, vector: bool = False) -> str:
     """Plain torch or jax that prints the derivative at this point beside the exact one."""
+    if isinstance(call.expression, Own):
+        own = f"{call.expression.name}(x)"
+        return f"# your function\nx = {at!r}\ny = {own}  # its derivative here is {truth}"
     write = {"torch": _torch_snippet, "jax": _jax_snippet}[call.framework]
     return "\n".join(write(call.expression, dtype, repr(at), truth, vector))
 
@@ -218,6 +240,8 @@ def _jax_snippet(expression: str, dtype: str, at: str, truth: str, vector: bool)
 
 def alone(call: PublicCall, dtype: str, at: float, vector: bool = False) -> float:
     """The derivative at one point, computed as the snippet computes it."""
+    if call.framework == "numpy":
+        return float(engine(call, dtype, "reverse")(np.array([at])).slope[0])
     f = function(call.framework, call.expression)
     if call.framework == "torch":
         import torch
@@ -236,7 +260,7 @@ def alone(call: PublicCall, dtype: str, at: float, vector: bool = False) -> floa
 
 
 @cache
-def _compiled_gradient(expression: str, dtype: str) -> Callable[[Any], Any]:
+def _compiled_gradient(expression: str | Own, dtype: str) -> Callable[[Any], Any]:
     """Compiled once for each shape; the format is part of the name, as 64 bits are a context."""
     import jax
 

@@ -409,7 +409,13 @@ def _written(known: Exact) -> tuple[float, float]:
     middle = float(known.slope)
     if not math.isfinite(middle):
         return middle, math.inf
-    return middle, max(float(abs(end - arb(middle)).abs_upper()) for end in ends)
+    return middle, max(_upper(end - arb(middle)) for end in ends)
+
+
+def _upper(ball: arb) -> float:
+    """A float at least the ball's largest absolute value; 0 only where it is 0."""
+    bound = float(abs(ball).abs_upper())
+    return 0.0 if ball.is_zero() else float(np.nextafter(bound * (1 + 2.0**-50), np.inf))
 
 
 def _text(known: Exact) -> str:

@@ -47,9 +47,15 @@ class AtlasTask(NamedTuple):
     """One definition with its names in the frameworks: what a process does at once."""
 
     definition: str
-    calls: Sequence[PublicCall]
+    numbers: Sequence[int]
     asked: AtlasOptions
     journal: Path
+
+    @property
+    def calls(self) -> list[PublicCall]:
+        """Its names, by their numbers: a definition's formula does not go between processes."""
+        known = catalogue.all_definitions()[self.definition].calls
+        return [known[number] for number in self.numbers]
 
 
 def cases(task: AtlasTask) -> Iterator[tuple[PublicCall, str, Path]]:
@@ -57,7 +63,7 @@ def cases(task: AtlasTask) -> Iterator[tuple[PublicCall, str, Path]]:
     for call in task.calls:
         for dtype in task.asked.dtypes:
             table = catalogue.source(call.definition)
-            name = "\0".join((call.framework, call.expression, call.definition, dtype, table))
+            name = "\0".join((call.framework, str(call.expression), call.definition, dtype, table))
             digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
             yield call, dtype, task.journal / f"{digest}.json"
 
@@ -103,12 +109,12 @@ def run(asked: AtlasOptions, out: Path, tell: Callable[[str], None]) -> list[Exa
     """
     selected = asked.calls()
     present = {name for name in FRAMEWORKS if engines.installed(name)}
-    covered = {
-        name: [call for call in calls if call.framework in present]
-        for name, calls in selected.items()
-    }
     journal = _journal(asked, out)
-    tasks = [AtlasTask(name, calls, asked, journal) for name, calls in covered.items() if calls]
+    tasks = [
+        AtlasTask(name, numbers, asked, journal)
+        for name, calls in selected.items()
+        if (numbers := _numbers(name, calls, present))
+    ]
     done = sum(path.exists() for task in tasks for *_, path in cases(task))
     if done:
         tell(f"going on: {done} cases are in the journal")
@@ -118,6 +124,12 @@ def run(asked: AtlasOptions, out: Path, tell: Callable[[str], None]) -> list[Exa
         if k % 20 == 0:
             tell(f"{k} of {len(tasks)} functions")
     return [kept(path) for task in tasks for *_, path in cases(task) if path.exists()]
+
+
+def _numbers(definition: str, calls: Sequence[PublicCall], present: set[str]) -> tuple[int, ...]:
+    """Which of a definition's calls are chosen and have their framework installed."""
+    known = catalogue.all_definitions()[definition].calls
+    return tuple(k for k, c in enumerate(known) if c in calls and c.framework in present)
 
 
 def _journal(asked: AtlasOptions, out: Path) -> Path:

@@ -24,6 +24,8 @@ INFINITE = float("inf")
 REAL: Interval = (-INFINITE, INFINITE)
 POSITIVE: Interval = (0.0, INFINITE)
 UNIT: Interval = (0.0, 1.0)
+DEGREES: Interval = (1e-30, INFINITE)
+"""Degrees of freedom, half of which have to be positive numbers of each format."""
 
 J = Jet | Number
 
@@ -313,7 +315,7 @@ def _of_location_and_scale() -> Iterator[Definition]:
         student_logpdf,
         {
             "x": Argument(0.75),
-            "df": Argument(3.0, POSITIVE),
+            "df": Argument(3.0, DEGREES),
             **{k: SITE[k] for k in ("loc", "scale")},
         },
         _torch("StudentT({df}, {loc}, {scale})"),
@@ -450,7 +452,7 @@ def _positive() -> Iterator[Definition]:
     yield from family(
         "chi-squared log-density",
         chi2_logpdf,
-        {**x, "df": Argument(3.0, POSITIVE)},
+        {**x, "df": Argument(3.0, DEGREES)},
         _torch("Chi2({df})"),
         "jax.scipy.stats.chi2.logpdf({x}, {df})",
     )
@@ -551,7 +553,7 @@ def _positive() -> Iterator[Definition]:
     yield from family(
         "fisher log-density",
         fisher_logpdf,
-        {**x, "df1": Argument(3.0, POSITIVE), "df2": Argument(5.0, POSITIVE)},
+        {**x, "df1": Argument(3.0, DEGREES), "df2": Argument(5.0, DEGREES)},
         _torch("FisherSnedecor({df1}, {df2})"),
     )
     yield from family(

@@ -65,7 +65,7 @@ def _ctc_expression(frames: int, argument: int) -> str:
     first = ["x" if k == argument else number("torch", -1.0 - 0.5 * k) for k in range(3)]
     other = [number("torch", value) for value in (-1.0, -0.5, -2.0)]
     rows = [f"torch.stack(({', '.join(row)}), -1)" for row in (first, *[other] * (frames - 1))]
-    lattice = f"torch.stack(({', '.join(rows)}), 0).reshape({frames}, -1, 3)"
+    lattice = f"torch.stack(({', '.join(rows)},), 0).reshape({frames}, -1, 3)"
     count = "torch.full((x.numel(),), {}, dtype=torch.long)"
     return (
         f"torch.nn.functional.ctc_loss({lattice}, "
