@@ -1,7 +1,7 @@
 """A program: a straight line of operations on arrays, and what builds one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -238,3 +238,34 @@ def appended(builder: Builder, program: Program, inputs: Mapping[int, int]) -> l
             )
         )
     return place
+
+
+def loosened(program: Program, other: Program) -> Program:
+    """The program, its constants that the other has not taken for numbers that were rounded.
+
+    Numbers that both programs carry are data. One that stands in one of them alone was computed
+    on the way, outside of what was recorded, and may be rounded from what was meant.
+    """
+    shared = {_content(operation) for operation in other.operations if _is_data(operation)}
+    operations = tuple(
+        replace(operation, params={**operation.params, "literal": True})
+        if _is_data(operation) and _content(operation) not in shared
+        else operation
+        for operation in program.operations
+    )
+    if all(one is two for one, two in zip(operations, program.operations, strict=True)):
+        return program
+    return replace(program, operations=operations)
+
+
+def _is_data(operation: Operation) -> bool:
+    return (
+        operation.primitive == "constant"
+        and operation.format != "bool"
+        and not operation.params["literal"]
+    )
+
+
+def _content(operation: Operation) -> bytes:
+    array: Array = np.ascontiguousarray(operation.params["array"])
+    return array.tobytes()

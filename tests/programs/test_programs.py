@@ -7,7 +7,8 @@ from crosscheck.exact.oracle import working_precision
 from crosscheck.programs.derive import forward, reverse
 from crosscheck.programs.errors import Promise, analyse
 from crosscheck.programs.evaluate import enclose, evaluate
-from crosscheck.programs.program import Builder, Program, Unreadable, appended
+from crosscheck.programs.program import Builder, Program, Unreadable, appended, loosened
+from crosscheck.programs.trial.judge import SAME, WRONG, ExactProgram, rule_of
 
 
 def _mixed(format: str = "float32") -> Program:
@@ -154,3 +155,27 @@ def test_a_rounded_constant_that_looks_short_in_bfloat16_may_still_be_rounded():
     first, second = (errors[number] for number in program.outputs)
     assert abs(values[program.outputs[0]] - 2 / np.sqrt(np.pi)) <= first
     assert second <= 1.01 * 2.0**-9
+
+
+def test_numbers_of_one_program_alone_may_be_rounded_and_those_of_both_are_data():
+    """A slope that was computed outside of what is recorded is right to rounding, not exactly."""
+    data = np.array([0.1, 0.3])
+
+    def program(slopes: np.ndarray, factor: float = 1.0) -> Program:
+        build = Builder()
+        x, c = build.input((2,), "float64"), build.input((), "float64")
+        terms = build("mul", build("mul", x, build.constant(data)), build.constant(np.sqrt(data)))
+        gradient = build("mul", build("mul", c, build.constant(slopes)), factor)
+        return build.program([build("sum", terms, axes=(0,)), gradient])
+
+    build = Builder()
+    x = build.input((2,), "float64")
+    terms = build("mul", build("mul", x, build.constant(data)), build.constant(np.sqrt(data)))
+    primal = build.program([build("sum", terms, axes=(0,))])
+    inputs = [np.array([1.0, 2.0]), np.ones(())]
+    exact = ExactProgram(reverse(primal), inputs)
+    rounded = data * np.sqrt(data)
+    assert rule_of(exact, ExactProgram(program(rounded), inputs))[1].status == SAME
+    for wrong in (program(rounded * (1 + 1e-13)), program(rounded, 1 + 2.0**-40)):
+        assert rule_of(exact, ExactProgram(wrong, inputs))[1].status == WRONG
+    assert loosened(primal, program(rounded)) is primal

@@ -17,7 +17,7 @@ from crosscheck.programs import reference
 from crosscheck.programs.derive import forward, reverse
 from crosscheck.programs.errors import Promise, analyse
 from crosscheck.programs.evaluate import evaluate
-from crosscheck.programs.program import Program
+from crosscheck.programs.program import Program, loosened
 from crosscheck.programs.reference import Enclosed
 
 SAME, WRONG, OPEN, OPAQUE = "same", "wrong", "open", "opaque"
@@ -118,7 +118,12 @@ def rule_of(exact: ExactProgram, rule: ExactProgram | None) -> list[OutputRuling
 def _but_for_literals(
     exact: ExactProgram, rule: ExactProgram, rulings: list[OutputRuling]
 ) -> list[OutputRuling]:
-    """Wrong is only what stays wrong where numbers in code are any that round to them."""
+    """Wrong is only what stays wrong where numbers in code are any that round to them.
+
+    So are numbers that stand in one of the two programs alone: they were computed on the way.
+    """
+    exact = ExactProgram(loosened(exact.program, rule.program), exact.inputs)
+    rule = ExactProgram(loosened(rule.program, exact.program), rule.inputs)
     if exact.affordable and rule.affordable:
         bits = reference.BITS[0]
         pair = exact.balls(bits, literals=True), rule.balls(bits, literals=True)

@@ -12,7 +12,7 @@ from crosscheck.programs import cotangents, reference
 from crosscheck.programs.errors import Promise
 from crosscheck.programs.frontends.subject import Leaf, Numbers, Subject
 from crosscheck.programs.frontends.theirs import raised_by_theirs
-from crosscheck.programs.program import Program, Unreadable
+from crosscheck.programs.program import Program, Unreadable, loosened
 from crosscheck.programs.reference import Enclosed
 from crosscheck.programs.trial import judge, noise, stages
 from crosscheck.programs.trial.judge import ExactProgram, Findings, OutputRuling, Yardstick
@@ -195,7 +195,8 @@ class Trial:
             return None, [f"the rule itself is not on trial in mode {mode}: {why}"]
         key = id(program), mode if mode in cotangents.OF_HABIT else ""
         if key not in self._rules:
-            self._rules[key] = ExactProgram(program, [*self.subject.arrays, *self.given(mode)])
+            recorded = loosened(program, self.primal)
+            self._rules[key] = ExactProgram(recorded, [*self.subject.arrays, *self.given(mode)])
         return self._rules[key], []
 
     def _yardstick(self, mode: str, rule: ExactProgram | None) -> Yardstick:
