@@ -204,37 +204,63 @@ ROWS = 32
 """Length of the vector in a snippet where a single number goes another way through the library."""
 
 
-def snippet(call: PublicCall, dtype: str, at: float, truth: str, vector: bool = False) -> str:
-    """Plain torch or jax that prints the derivative at this point beside the exact one."""
+def snippet(
+    call: PublicCall,
+    dtype: str,
+    at: float,
+    truth: str,
+    vector: bool = False,
+    mode: str = "reverse",
+) -> str:
+    """Plain torch or jax that prints the derivative at this point beside the exact one.
+
+    With `vector` the point is repeated; other modes than reverse are shown on a vector.
+    """
     if isinstance(call.expression, Own):
         own = f"{call.expression.name}(x)"
         return f"# your function\nx = {at!r}\ny = {own}  # its derivative here is {truth}"
     write = {"torch": _torch_snippet, "jax": _jax_snippet}[call.framework]
-    return "\n".join(write(call.expression, dtype, repr(at), truth, vector))
+    vector = vector or mode != "reverse"
+    lines = write(call.expression, dtype, repr(at), vector, mode)
+    first = "slope[0]" if vector else "slope"
+    shown = {"torch": f"{first}.item()", "jax": f"float({first})"}[call.framework]
+    return "\n".join([*lines, f'print({shown}, "exact:", "{truth}")'])
 
 
-def _torch_snippet(expression: str, dtype: str, at: str, truth: str, vector: bool) -> list[str]:
-    made = f"torch.full(({ROWS},), {at}," if vector else f"torch.tensor({at},"
-    return [
-        "import torch",
-        f"x = {made} dtype=torch.{dtype}, requires_grad=True)",
+def _torch_snippet(expression: str, dtype: str, at: str, vector: bool, mode: str) -> list[str]:
+    length = 2 * ROWS if mode == "strided" else ROWS
+    made = f"torch.full(({length},), {at}," if vector else f"torch.tensor({at},"
+    x = f"x = {made} dtype=torch.{dtype}){'[::2]' if mode == 'strided' else ''}"
+    f = f"lambda x: {expression}"
+    ways = {
+        "forward": [f"_, slope = torch.func.jvp({f}, (x,), (torch.ones_like(x),))"],
+        "vmap": [f"slope = torch.func.vmap(torch.func.grad({f}))(x)"],
+    }
+    backward = [
+        "x.requires_grad_(True)",
         f"y = {expression}",
-        "y.sum().backward()" if vector else "y.backward()",
-        f'print({"x.grad[0]" if vector else "x.grad"}.item(), "exact:", "{truth}")',
+        f"slope, = torch.autograd.grad(y{'.sum()' if vector else ''}, x)",
     ]
+    return ["import torch", x, *ways.get(mode, backward)]
 
 
-def _jax_snippet(expression: str, dtype: str, at: str, truth: str, vector: bool) -> list[str]:
+def _jax_snippet(expression: str, dtype: str, at: str, vector: bool, mode: str) -> list[str]:
     modules = sorted(set(re.findall(r"jax\.scipy\.\w+|jax\.nn", expression)))
     made = f"jnp.full({ROWS}, {at}, '{dtype}')" if vector else f"jnp.asarray({at}, '{dtype}')"
-    total = f"({expression}).sum()" if vector else expression
+    f = f"lambda x: {expression}"
+    total = f"lambda x: ({expression}).sum()" if vector else f
+    ways = {
+        "reverse": f"jax.jit(jax.grad({total}))",
+        "eager": f"jax.grad({total})",
+        "vmap": f"jax.jit(jax.vmap(jax.grad({f})))",
+        "forward": f"jax.jit(lambda x: jax.jvp({f}, (x,), (jnp.ones_like(x),))[1])",
+    }
     return [
         "import jax",
         *(["jax.config.update('jax_enable_x64', True)"] if dtype == "float64" else []),
         "import jax.numpy as jnp",
         *(f"import {module}" for module in modules),
-        f"slope = jax.jit(jax.grad(lambda x: {total}))({made})",
-        f'print(float(slope{"[0]" if vector else ""}), "exact:", "{truth}")',
+        f"slope = {ways[mode]}({made})",
     ]
 
 

@@ -124,10 +124,18 @@ class FunctionTrial:
         flushes = engines.flushes(self.call.framework, self.dtype)
         return self.format.smallest_normal if flushes else 0.0
 
-    def vector(self, at: float, got: float) -> bool:
-        """Whether a single number does not reproduce what a vector of numbers got."""
-        with_one = engines.alone(self.call, self.dtype, at)
-        return self.ruling(at, with_one).ruling != self.ruling(at, got).ruling
+    def shown(self, at: float, got: float) -> tuple[float, bool]:
+        """What a snippet shows: a single number's derivative, or a vector's, and which.
+
+        A single number goes another way through a library than many do; `got` stays where
+        neither has its ruling.
+        """
+        wanted = self.ruling(at, got).ruling
+        for vector in (False, True):
+            alone = engines.alone(self.call, self.dtype, at, vector)
+            if self.ruling(at, alone).ruling == wanted:
+                return alone, vector
+        return got, True
 
     def at_the_brink(self, at: float) -> bool:
         """Whether the derivative is so near to under- or overflow that a factor 1/u reaches it.
@@ -137,6 +145,11 @@ class FunctionTrial:
         size = float(abs(self.truth(at).slope).abs_upper())
         room = 2.0**self.format.digits
         return size < self.format.smallest_normal * room or size > self.format.largest / room
+
+    def extreme(self, at: float) -> bool:
+        """Whether the square of x over- or underflows, as it may inside of a mode not watched."""
+        size = abs(at)
+        return size > self.format.largest**0.5 or 0 < size < self.format.smallest_normal**0.5
 
     def seen(self, at: float) -> Happened:
         """What happens in the framework at a point."""
@@ -327,6 +340,8 @@ def _explained(trial: FunctionTrial, judged: Judged, stretch: Stretch, row: Row)
     if _documented(trial, row):
         assert trial.call.documented is not None
         return row._replace(ruling=rulings.DOCUMENTED, cause=trial.call.documented.says)
+    if row.mode != "reverse" and trial.extreme(row.at):
+        return row._replace(ruling=rulings.RANGE, cause="not watched in this mode; x² has no range")
     alike = [k for k in stretch.members if judged.slopes[k].ruling == row.ruling]
     sample = {row.at, *(float(judged.at[alike[k]]) for k in (0, len(alike) // 2, -1))}
     happened = {x: trial.seen(x) for x in sample}
@@ -378,8 +393,10 @@ def _jump(judged: Judged, stretch: Stretch) -> tuple[float, float] | None:
 
 def _row(trial: FunctionTrial, mode: str, judged: Judged, k: int, threshold: float) -> Row:
     """The line of one point."""
-    x, got = float(judged.at[k]), float(judged.answers.slope[k])
-    known, ruling = trial.truth(x), judged.slopes[k]
+    x, got, vector = float(judged.at[k]), float(judged.answers.slope[k]), True
+    if mode == "reverse":
+        got, vector = trial.shown(x, got)
+    known, ruling = trial.truth(x), trial.ruling(x, got)
     value = rulings.of_value(float(judged.answers.value[k]), known, trial.format)
     middle, radius = _written(known)
     return Row(
@@ -399,7 +416,7 @@ def _row(trial: FunctionTrial, mode: str, judged: Judged, k: int, threshold: flo
         value.ruling,
         threshold,
         "",
-        engines.snippet(trial.call, trial.dtype, x, _text(known), trial.vector(x, got)),
+        engines.snippet(trial.call, trial.dtype, x, _text(known), vector, mode),
     )
 
 

@@ -77,9 +77,14 @@ def _counts(atlas: Atlas) -> str:
 
 
 def worst(atlas: Atlas, shown: int = SHOWN) -> list[Mapping[str, Any]]:
-    """The worst place of each function, wrong before inaccurate, the largest derivative first."""
+    """The worst place of each function in reverse mode, wrong first, then by size."""
     order = ("wrong", "inaccurate", "range", "value")
-    rows = [row for case in atlas["cases"] for row in case["rows"] if row["ruling"] in order]
+    rows = [
+        row
+        for case in atlas["cases"]
+        for row in case["rows"]
+        if row["ruling"] in order and row["mode"] == "reverse"
+    ]
 
     def severity(row: Mapping[str, Any]) -> tuple[float, ...]:
         error = row["relative_error"]
