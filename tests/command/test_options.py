@@ -38,7 +38,7 @@ def command(capsys):
         (["check"], "crosscheck run --engine FILE.py:function"),
         (["mine.py:f"], "crosscheck run --engine mine.py:f"),
         (["reprot"], "did you mean report?"),
-        (["something"], "known are audit, baseline,"),
+        (["something"], "known are atlas, audit, baseline,"),
     ],
 )
 def test_an_unknown_command_gets_a_hint(words, hint, command):
