@@ -464,6 +464,7 @@ def _open_standard_streams() -> None:
     """
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
+        os.set_inheritable(descriptor, True)  # as those that were never closed
         descriptor = os.dup(descriptor)
     os.close(descriptor)
 

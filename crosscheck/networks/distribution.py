@@ -62,7 +62,7 @@ class Distribution:
     def _fix_widths(self) -> None:
         """An architecture as ranges of one number of layers; `outputs` must be its last width."""
         given = self.architecture
-        if given is None and isinstance(self.widths, Sequence) and len(self.widths) > 2:
+        if given is None and _are_widths(self.widths):
             given = self.widths
         if self.outputs is not None:
             object.__setattr__(self, "outputs", whole("outputs", self.outputs, least=1))
@@ -149,3 +149,8 @@ def _option(name: str, value: Any) -> list[str]:
         return ["--l2-biases"]
     shown = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return [f"--{name}", shown]
+
+
+def _are_widths(given: object) -> bool:
+    """Whether they are the widths of an architecture, more than the two ends of a range."""
+    return isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 2

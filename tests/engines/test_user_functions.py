@@ -97,7 +97,7 @@ def test_what_people_write_is_taken(given):
         ({"seed": -1}, r"seed=-1 must be a whole number, 0 or more"),
         ({"seed": 2**63}, r"seed=9223372036854775808 must be a whole number up to"),
         ({"seed": None}, r"seed=None must be a whole number"),
-        ({"widths": (1, 2, 3)}, r"widths=\(1, 2, 3\) must be a range \(low, high\)"),
+        ({"widths": (1, 0, 3)}, r"a width of architecture=0 must be a whole number, 1 or more"),
         ({"widths": (1.5, 2)}, r"widths=1.5 must be a whole number"),
         ({"widths": "1-4"}, r"widths='1-4' must be a whole number"),
         ({"layers": 1}, r"layers=1 must be a whole number, 2 or more"),

@@ -17,7 +17,7 @@ SMALL = Distribution(widths=(1, 8), samples=(1, 8))
 DEFINITIONS = """
 import json
 from crosscheck.networks import sampling
-from crosscheck.distribution import Distribution
+from crosscheck.networks.distribution import Distribution
 of = Distribution(widths=(1, 16), samples=(1, 16))
 cases = [sampling.draw(of, 0, i, dtype) for i in range(40) for dtype in ("float64", "bfloat16")]
 print(json.dumps({case.id: sampling.definition(case) for case in cases}))

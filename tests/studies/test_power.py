@@ -154,7 +154,7 @@ def test_correct_engines_are_not_accused_or_suspected():
 
 def test_an_engine_that_is_wrong_would_be_counted(monkeypatch):
     wrong = FaultyEngine(CATALOGUE["factor 2"])
-    monkeypatch.setattr(false_alarms.suite, "load", lambda name: wrong)
+    monkeypatch.setattr(false_alarms.evaluate, "load", lambda name: wrong)
     alarms = false_alarms.count(SMALL, ["wrong"])
     assert alarms["false alarms"].tolist() == [4]
 
@@ -173,7 +173,7 @@ def test_an_engine_that_takes_many_cases_at_a_time_gets_them_together(monkeypatc
             return [registry.load("paper-contracted").gradients(case) for case in cases]
 
     packed = Packed()
-    monkeypatch.setattr(false_alarms.suite, "load", lambda name: packed)
+    monkeypatch.setattr(false_alarms.evaluate, "load", lambda name: packed)
     assert false_alarms.count(SMALL, ["packed"])["cases"].tolist() == [4]
     assert packed.calls == 1
 

@@ -15,7 +15,7 @@ TINY = Plan(
 
 
 def test_the_stages_of_a_sweep_add_up_to_the_whole():
-    crew = sweep.suite.muster(TINY.engines)
+    crew = sweep.evaluate.muster(TINY.engines)
     sweep.cost(TINY, Span(100, 102), crew)
     found = sweep.cost(TINY, Span(100, 140), crew)
     whole = found.pop(sweep.WHOLE)

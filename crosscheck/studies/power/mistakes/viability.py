@@ -50,7 +50,7 @@ def viable(fault: Fault, case: Case, parameters: Parameters, exact: ExactGradien
 def _differ(wrong: Tensors, right: Tensors, case: Case) -> bool:
     for one, other in zip(wrong, right, strict=True):
         difference = (one - other).middle
-        if _changed(difference, 0 * difference, one.doubt + other.doubt, case, other.size):
+        if _changed(difference, 0 * difference, one.doubt + other.doubt, case, other.magnitude):
             return True
     return False
 
