@@ -90,7 +90,7 @@ def test_the_test_to_copy_finds_the_neighbours(tmp_path, capsys):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("way", ["fork", "spawn"])
+@pytest.mark.parametrize("way", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_function_may_start_processes(way, tmp_path, capsys):
     own = project(tmp_path / "here", processes=way)
     assert run(tmp_path / "run", "--engine", own) == 0, capsys.readouterr()
